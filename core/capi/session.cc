@@ -1,0 +1,293 @@
+#include "capi/session.h"
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <limits>
+#include <tuple>
+
+#include "base/nearest.h"
+#include "data/strokes.h"
+#include "wire/text.h"
+
+namespace linnet {
+namespace {
+
+constexpr std::array<std::string_view, 8> kOptionNames = {
+    "federation",       "token",        "name", "runtime", "properties", "followModel",
+    "maxStepsPerRound", "maxModelBytes"};
+
+std::unexpected<Error> Unwanted(std::string_view key, const Json& found, std::string_view wanted) {
+  return Fail(Code::kInvalid, "option ", key, ": found ", found.TypeName(), ", wanted ", wanted);
+}
+
+Status ReadText(std::string_view key, const Json& value, size_t limit, TextKind kind,
+                std::string& out) {
+  if (!value.is_string() || value.as_string().size() > limit || !IsClean(value.as_string(), kind))
+    return Unwanted(key, value, StrCat("a text of at most ", limit, " bytes"));
+  out = value.as_string();
+  return {};
+}
+
+Status ReadCount(std::string_view key, const Json& value, uint64_t& out) {
+  if (!value.is_int() || value.as_int() < 1) return Unwanted(key, value, "an integer from 1");
+  out = uint64_t(value.as_int());
+  return {};
+}
+
+Status ReadOption(std::string_view key, const Json& value, ParticipantOptions& out) {
+  if (key == "federation") return ReadText(key, value, kMaxLabel, TextKind::kLabel, out.federation);
+  if (key == "token") return ReadText(key, value, kMaxTokenBytes, TextKind::kText, out.token);
+  if (key == "name") return ReadText(key, value, kMaxLabel, TextKind::kLabel, out.name);
+  if (key == "runtime") return ReadText(key, value, kMaxLabel, TextKind::kLabel, out.runtime);
+  if (key == "maxStepsPerRound") return ReadCount(key, value, out.max_steps_per_round);
+  if (key == "maxModelBytes") return ReadCount(key, value, out.max_model_bytes);
+  if (key == "followModel") {
+    if (!value.is_bool()) return Unwanted(key, value, "true or false");
+    out.follow_model = value.as_bool();
+    return {};
+  }
+  if (key == "properties") {
+    if (!value.is_object() || value.as_object().size() > kMaxProperties)
+      return Unwanted(key, value, StrCat("an object of at most ", kMaxProperties, " texts"));
+    for (const auto& [name, property] : value.as_object()) {
+      if (name.size() > kMaxLabel || !IsClean(name, TextKind::kLabel))
+        return Fail(Code::kInvalid, "option properties: a name is longer than ", kMaxLabel,
+                    " bytes or no clean text");
+      LINNET_TRY_STATUS(ReadText(StrCat("properties.", name), property, kMaxPropertyValue,
+                                 TextKind::kText, out.properties.emplace_back(name, "").second));
+    }
+    return {};
+  }
+  return Fail(Code::kInvalid, "there is no option \"", key, "\"; the nearest is \"",
+              NearestName(key, kOptionNames), "\"");
+}
+
+// Divides by source_max where the federation wants unit scale and the source is known.
+void ScaleAs(Scaling scaling, float source_max, Dataset& data) {
+  if (scaling == Scaling::kUnit && source_max > 0) {
+    data.scale = {1 / source_max};
+    data.offset = {0};
+  } else {
+    SetScaling(data, scaling);
+  }
+}
+
+Scaling ScalingOf(const Json& federation) {
+  const Json* data = federation.Find("data");
+  const Json* scale = data ? data->Find("scale") : nullptr;
+  if (!scale || !scale->is_string()) return Scaling::kUnit;
+  if (scale->as_string() == "none") return Scaling::kNone;
+  return scale->as_string() == "standard" ? Scaling::kStandard : Scaling::kUnit;
+}
+
+std::string SettingsOf(const TrainWork& work) {
+  const TrainSettings& settings = work.settings;
+  return Json(Json::Object{{"optimizer", settings.optimizer},
+                           {"learningRate", settings.learning_rate},
+                           {"momentum", settings.momentum},
+                           {"weightDecay", settings.weight_decay},
+                           {"clipNorm", settings.clip_norm},
+                           {"batchSize", settings.batch_size},
+                           {"epochs", settings.epochs},
+                           {"maxSteps", settings.max_steps},
+                           {"client", settings.client},
+                           {"clientConfig", settings.client_config},
+                           {"maxExamples", work.max_examples},
+                           {"round", work.round}})
+      .Dump();
+}
+
+}  // namespace
+
+Result<ParticipantOptions> ParseSessionOptions(std::string_view json) {
+  ParticipantOptions options;
+  options.runtime = "c";
+  options.data_is_scaled = true;  // the session scales, because inference must do the same
+  LINNET_TRY(const Json parsed, Json::Parse(json));
+  if (!parsed.is_object())
+    return Fail(Code::kInvalid, "options: found ", parsed.TypeName(), ", wanted an object");
+  for (const auto& [key, value] : parsed.as_object())
+    LINNET_TRY_STATUS(ReadOption(key, value, options));
+  SystemRandom(options.jitter);
+  return options;
+}
+
+std::string TaskSettings(const Work& work) {
+  if (work.kind() == Work::Kind::kTrain) return SettingsOf(static_cast<const TrainWork&>(work));
+  return Json(Json::Object{{"round", static_cast<const EvaluateWork&>(work).round}}).Dump();
+}
+
+void Fill(TrainWork& work, const linnet_train_result& result) {
+  work.examples = result.examples;
+  work.steps = result.steps;
+  work.loss_before = result.loss_before;
+  work.loss_after = result.loss_after;
+  work.Finish();
+}
+
+Status Fill(EvaluateWork& work, const linnet_evaluate_result& result) {
+  if (result.correct > result.examples || !std::isfinite(result.loss_sum))
+    return work.status =
+               Fail(Code::kInvalid, "an evaluation of ", result.examples, " examples reports ",
+                    result.correct, " correct and a loss of ", result.loss_sum);
+  work.metrics = {result.examples, result.correct, result.loss_sum};
+  return {};
+}
+
+}  // namespace linnet
+
+using linnet::Code;
+using linnet::EvaluateWork;
+using linnet::Participant;
+using linnet::ParticipantNotice;
+using linnet::Status;
+using linnet::TrainWork;
+using linnet::Work;
+
+Status linnet_session::SetData(linnet::SessionData given) {
+  data = std::move(given);
+  UseData();
+  return {};
+}
+
+void linnet_session::UseData() {
+  linnet::DataView train_view, holdout;
+  if (data.raw) {
+    auto copy = std::make_shared<linnet::Dataset>(*data.raw);
+    linnet::ScaleAs(scaling, data.source_max, *copy);
+    scaled = std::move(copy);
+    linnet::SplitHoldout(linnet::WholeView(scaled), device_seed, train_view, holdout);
+  } else if (evaluate != nullptr || evaluate_outside) {
+    // A participant without held-out rows is not asked to evaluate; the row itself is never read.
+    auto stand_in = std::make_shared<linnet::Dataset>();
+    stand_in->shape = {1};
+    stand_in->classes = 1;
+    stand_in->f32 = {0};
+    stand_in->labels = {0};
+    holdout = linnet::WholeView(stand_in);
+  }
+  held_out = data.raw ? holdout.size() : 0;
+  if (participant) {
+    participant->set_data(std::move(train_view), std::move(holdout));
+  } else {
+    options.train = std::move(train_view);
+    options.holdout = std::move(holdout);
+  }
+}
+
+Status linnet_session::Start(uint64_t now_ms) {
+  if (participant) return linnet::Fail(Code::kState, "the session was started before");
+  options.own_training = train != nullptr || train_outside;
+  UseData();
+  participant = Participant::Create(std::move(options));
+  Take(participant->Start(now_ms));
+  return {};
+}
+
+void linnet_session::Take(std::vector<Participant::Action> taken) {
+  for (auto& action : taken) {
+    if (auto* compute = std::get_if<linnet::Compute>(&action)) {
+      const bool training = compute->work->kind() == Work::Kind::kTrain;
+      if (training ? train_outside : evaluate_outside) {
+        // A participant has one task of a kind; an older one is of a round that is over.
+        std::erase_if(tasks, [&](const linnet::OutsideTask& task) {
+          return task.work->kind() == compute->work->kind();
+        });
+        tasks.push_back({++last_task, false, std::move(compute->work)});
+      } else {
+        works.push_back(std::move(compute->work));
+      }
+      continue;
+    }
+    if (const auto* notice = std::get_if<ParticipantNotice>(&action);
+        notice && notice->kind == ParticipantNotice::Kind::kWelcomed) {
+      const linnet::Json* about = notice->detail.Find("public");
+      const linnet::Scaling wanted = about ? linnet::ScalingOf(*about) : linnet::Scaling::kUnit;
+      if (std::exchange(scaling, wanted) != wanted) UseData();
+    }
+    actions.push_back(std::move(action));
+  }
+}
+
+Status linnet_session::Deliver(const linnet::Event& event, uint64_t now_ms) {
+  if (!participant) return linnet::Fail(Code::kState, "linnet_start comes first");
+  Take(participant->Handle(event, now_ms));
+  return {};
+}
+
+void linnet_session::Call(TrainWork& work) {
+  work.parameters = work.base->parameters;
+  linnet_train_result result{0, 0, std::nan(""), std::nan("")};
+  const linnet_status status = train(user, linnet::TaskSettings(work).c_str(),
+                                     work.parameters.data(), work.parameters.size(), &result);
+  if (status != LINNET_OK) {
+    work.status = linnet::Fail(Code::kInternal, "the train callback returned ", status);
+    return;
+  }
+  linnet::Fill(work, result);
+}
+
+void linnet_session::Call(EvaluateWork& work) {
+  linnet_evaluate_result result{};
+  const linnet_status status =
+      evaluate(user, work.model->parameters.data(), work.model->parameters.size(), &result);
+  if (status == LINNET_OK) {
+    linnet::Fill(work, result);
+  } else {
+    work.status = linnet::Fail(Code::kInternal, "the evaluate callback returned ", status);
+  }
+}
+
+bool linnet_session::Compute(uint32_t max_steps, uint64_t now_ms) {
+  if (works.empty()) return false;
+  if (work_since_ms == 0) work_since_ms = now_ms;
+  const std::shared_ptr<Work> work = works.front();
+  auto* training =
+      work->kind() == Work::Kind::kTrain ? static_cast<TrainWork*>(work.get()) : nullptr;
+  if (training && train) {
+    Call(*training);
+  } else if (!training && evaluate) {
+    Call(*static_cast<EvaluateWork*>(work.get()));
+  } else if (work->Run(std::max<uint32_t>(max_steps, 1))) {
+    return true;
+  }
+  if (training) {
+    // Only a work of several slices has seen the clock move.
+    training->train_seconds = now_ms > work_since_ms ? double(now_ms - work_since_ms) / 1000
+                                                     : std::numeric_limits<double>::quiet_NaN();
+  }
+  works.pop_front();
+  work_since_ms = 0;
+  Take(participant->Handle(linnet::Computed{work}, now_ms));
+  return !works.empty();
+}
+
+Status linnet_session::Infer(const linnet::Model& model, const float* x, size_t n, float* logits) {
+  const size_t features = model.graph.InputCount();
+  std::vector<float> input(x, x + n * features);
+  if (scaled && scaled->features() == features) {
+    const auto& [scale, offset] = std::tie(scaled->scale, scaled->offset);
+    for (size_t i = 0; i < input.size(); ++i) {
+      const size_t j = scale.size() == 1 ? 0 : i % features;
+      input[i] = input[i] * scale[j] + offset[j];
+    }
+  } else if (scaling == linnet::Scaling::kUnit) {
+    for (float& value : input) value *= 1.0f / 255;
+  } else if (scaling == linnet::Scaling::kStandard) {
+    return linnet::Fail(Code::kState, "the federation standardizes its data: this participant ",
+                        "needs data of its own to know how");
+  }
+  return reader.Run(model, input.data(), n, logits);
+}
+
+linnet::Result<std::shared_ptr<Work>> linnet_session::TakeTask(uint64_t id, Work::Kind kind) {
+  const auto at = std::ranges::find(tasks, id, &linnet::OutsideTask::id);
+  if (at == tasks.end())
+    return linnet::Fail(Code::kState, "task ", id, " is not open: its round is over");
+  if (at->work->kind() != kind)
+    return linnet::Fail(Code::kInvalid, "task ", id, " is of the other kind");
+  std::shared_ptr<Work> work = std::move(at->work);
+  tasks.erase(at);
+  return work;
+}

@@ -1,0 +1,72 @@
+// What is done to an update before it is folded: its caps, its grid, the first pass over its bytes.
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <limits>
+
+#include "fed/aggregation_host.h"
+
+namespace linnet {
+namespace {
+
+constexpr uint32_t kMaxWeight = (1u << 29) - 1;
+constexpr int kCoarsestGrid = -16;
+
+}  // namespace
+
+lnt_update MakeUpdate(uint64_t ordinal, uint32_t weight) {
+  constexpr double kUnknown = std::numeric_limits<double>::quiet_NaN();
+  lnt_update update{};
+  update.struct_size = sizeof(update);
+  update.ordinal = ordinal;
+  update.weight = weight;
+  update.num_examples = update.num_steps = update.l2_norm = kUnknown;
+  update.loss_before = update.loss_after = update.train_seconds = kUnknown;
+  return update;
+}
+
+Result<int> GridExponent(double max_abs, uint64_t max_weight, uint64_t invited) {
+  if (!(max_abs > 0) || !std::isfinite(max_abs) || max_weight == 0 || max_weight > kMaxWeight ||
+      invited == 0) {
+    return Fail(Code::kInvalid, "found limits of |x| <= ", max_abs, ", weight <= ", max_weight,
+                " and ", invited, " invited, wanted positive ones with weights below 2^29");
+  }
+  const double product = max_abs * static_cast<double>(max_weight) * static_cast<double>(invited);
+  const int grid_exp = std::isfinite(product) ? std::ilogb(product) - 50 : 1024;
+  if (grid_exp > kCoarsestGrid) {
+    return Fail(Code::kInvalid, "limits.maxAbs ", max_abs, " times limits.maxExamples ", max_weight,
+                " times ", invited, " invited needs a grid of 2^", grid_exp, ", wanted 2^",
+                kCoarsestGrid, " or finer: lower one of the limits");
+  }
+  return grid_exp;
+}
+
+Result<UpdateStats> CheckUpdate(const CodecSpec& codec, const CodecSeed& seed, ByteSpan encoded,
+                                size_t n, double max_abs, const Kernels& kernels) {
+  alignas(64) std::array<float, kCodecBlock> window;
+  UpdateStats stats;
+  double squares = 0;
+  for (size_t first = 0; first < n; first += kCodecBlock) {
+    const std::span<float> values(window.data(), std::min(kCodecBlock, n - first));
+    LINNET_TRY_STATUS(DecodeWindow(codec, seed, encoded, n, first, values, kernels));
+    float largest = 0;
+    const bool finite = kernels.max_abs(values.data(), values.size(), &largest);
+    if (!finite || largest > max_abs) {
+      const auto bad = std::find_if(values.begin(), values.end(), [&](float v) {
+        return !std::isfinite(v) || std::fabs(v) > max_abs;
+      });
+      const size_t at = first + static_cast<size_t>(bad - values.begin());
+      if (!finite && !std::isfinite(*bad)) {
+        return Fail(Code::kData, "element ", at, " is ", *bad, ", wanted a finite number");
+      }
+      return Fail(Code::kLimit, "element ", at, " is ", *bad, ", wanted at most ", max_abs,
+                  " (limits.maxAbs)");
+    }
+    stats.max_abs = std::max(stats.max_abs, largest);
+    squares += kernels.sum_squares(values.data(), values.size());
+  }
+  stats.l2_norm = std::sqrt(squares);
+  return stats;
+}
+
+}  // namespace linnet

@@ -1,0 +1,211 @@
+// The coordinator's machine behind coordinator.h: its parts and who handles what.
+#ifndef LINNET_FED_COORDINATOR_MACHINE_H_
+#define LINNET_FED_COORDINATOR_MACHINE_H_
+
+#include <deque>
+#include <map>
+#include <memory>
+#include <optional>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "fed/aggregation_work.h"
+#include "fed/coordinator.h"
+#include "fed/work.h"
+#include "wire/messages.h"
+
+namespace linnet {
+
+class CoordinatorMachine final : public Coordinator {
+ public:
+  CoordinatorMachine(CoordinatorOptions options, std::shared_ptr<AggregationHost> host, Model model,
+                     SharedBytes model_bytes);
+
+  std::vector<Action> Start(uint64_t now_ms) override;
+  std::vector<Action> Handle(const Event& event, uint64_t now_ms) override;
+  CoordinatorStatus Status() const override;
+  SharedBytes model() const override { return model_bytes_; }
+  SharedBytes best_model() const override { return best_bytes_ ? best_bytes_ : model_bytes_; }
+  bool finished() const override { return phase_ == Phase::kFinished; }
+  bool target_reached() const override { return target_reached_; }
+  const Bytes& last_partial() const override { return last_partial_; }
+
+ private:
+  enum class Phase : uint8_t {
+    kWaiting,     // for participants
+    kOpening,     // AttemptOpened is being stored
+    kTraining,    // invitations are out
+    kClosing,     // no more updates are taken, the last ones are folded
+    kCommitting,  // RoundCommitted is being stored
+    kEvaluating,
+    kFinished,
+    kFailed,
+  };
+
+  // ---- One connection.
+  struct Session {
+    enum class State : uint8_t { kNew, kChallenged, kWelcomed } state = State::kNew;
+    TimerId handshake = 0;
+    Hello hello;
+    Digest hello_digest{};
+    std::array<uint8_t, 32> nonce{};
+    uint64_t early_bytes = 0;  // received before the welcome
+  };
+  // ---- One device, known since it was first welcomed.
+  struct Person {
+    std::string name, runtime;
+    uint64_t examples = 0, counted = 0, uplink_bytes = 0, downlink_bytes = 0;
+    ConnectionId connection = 0;  // 0 = away
+    uint64_t declined_round = 0;  // not asked again in this round
+  };
+  // ---- One assignment of the open attempt.
+  struct Assignment {
+    enum class Phase : uint8_t {
+      kInvited,
+      kBegun,
+      kAnnounced,  // update.begin came, waits for its place in the budget
+      kFlowing,
+      kChecking,
+      kClaimed,  // part of this round's model, to be folded or folded
+      kEnded,    // declined, refused, given up
+    } phase = Phase::kInvited;
+    PublicKey participant{};
+    uint64_t ordinal = 0;
+    UpdateBegin meta;
+    Bytes received;
+    uint64_t reserved = 0;  // of the in-flight budget
+    SharedBytes encoded;
+    double l2_norm = 0;
+    TimerId grace = 0, stall = 0;
+  };
+
+  // ---- coordinator.cc: events, timers, out
+  void OnTimer(TimerId timer);
+  void OnComputed(const std::shared_ptr<Work>& work);
+  void SendTo(ConnectionId connection, const Message& message);
+  void SendFrame(ConnectionId connection, const SharedBytes& frame);
+  void SendToPerson(const PublicKey& key, const Message& message);
+  void Broadcast(const Message& message);
+  TimerId Arm(uint64_t delay_ms, std::function<void()> then);
+  void Disarm(TimerId& timer);
+  void Tell(Notice::Kind kind, std::string text);
+  void Store(std::vector<JournalRecord> records, std::function<void()> then);
+  std::vector<Action> Take();
+
+  // ---- coordinator_session.cc
+  void OnConnected(ConnectionId connection);
+  void OnDisconnected(ConnectionId connection);
+  void OnFrame(ConnectionId connection, ByteSpan frame);
+  void OnHello(ConnectionId connection, Session& session, Hello hello, ByteSpan frame);
+  void OnProof(ConnectionId connection, Session& session, const Proof& proof);
+  void OnModelWant(ConnectionId connection, const ModelWant& want);
+  void Refuse(ConnectionId connection, Code code, std::string message);
+
+  // ---- coordinator_round.cc: opening, closing, committing
+  void MaybeOpen();
+  void OpenAttempt(std::vector<PublicKey> pool);
+  void SendInvitations();
+  Invite MakeInvite(const AssignmentId& id) const;
+  void Gone(const AssignmentId& id, std::string_view why);
+  void MaybeClose();
+  void VoidAttempt(std::string why);
+  void EndOpenAssignments(Verdict verdict, const std::string& message);
+  void OnAggregated(const AggregationWork& work);
+  void OnCommitted();
+  void Stop(std::string why);
+
+  // ---- coordinator_update.cc: uploads
+  void OnAccept(const PublicKey& key, const AssignmentId& id);
+  void OnDecline(const PublicKey& key, const Decline& decline);
+  void OnQuery(const PublicKey& key, const AssignmentId& id);
+  void OnUpdateBegin(const PublicKey& key, const UpdateBegin& begin);
+  void OnUpdateChunk(const PublicKey& key, const UpdateChunk& chunk);
+  void OnUpdateEnd(const PublicKey& key, const UpdateEnd& end);
+  void OnChecked(const CheckWork& work);
+  void RefuseUpdate(const AssignmentId& id, Code code, std::string message);
+  void AnswerPast(const PublicKey& key, const AssignmentId& id);
+  void GrantBudget();
+  void Release(Assignment& assignment);
+  void Drop(Assignment& assignment);
+  void PumpAggregation();
+  Assignment* Find(const PublicKey& key, const AssignmentId& id);
+
+  // ---- coordinator_evaluate.cc
+  void Evaluate();
+  void OnEvaluated(const EvaluateWork& work);
+  void OnReport(const PublicKey& key, const EvaluateReport& report);
+  void FinishFederatedEvaluation();
+  void CloseRound();
+  bool ReachesTarget(const RoundMetrics& metrics) const;
+  double Value(const RoundMetrics& metrics) const;
+  bool BetterThanBest(const RoundMetrics& metrics) const;
+
+  uint64_t RoundNumber() const { return committed_ + 1; }
+  Seed RoundSeed() const { return DeriveSeed(options_.secret, "round", RoundNumber()); }
+
+  CoordinatorOptions options_;
+  const Kernels& kernels_;
+  std::shared_ptr<AggregationHost> host_;
+  std::vector<Action> actions_;
+  uint64_t now_ms_ = 0;
+  Phase phase_ = Phase::kWaiting;
+
+  std::map<ConnectionId, Session> sessions_;
+  std::map<PublicKey, Person> people_;
+  std::map<TimerId, std::function<void()>> timers_;
+  TimerId next_timer_ = 1;
+  std::map<uint64_t, std::function<void()>> tickets_;
+  std::map<uint64_t, std::vector<JournalRecord>> unstored_;  // by ticket, until durable
+  uint64_t next_ticket_ = 1;
+
+  // The committed model.
+  uint64_t committed_ = 0;
+  std::shared_ptr<const Model> model_;
+  SharedBytes model_bytes_, best_bytes_;
+  Digest digest_{};
+  std::vector<SharedBytes> chunk_frames_;  // of model_bytes_, made when first wanted
+  Bytes strategy_state_;
+  std::vector<RoundMetrics> history_;
+  std::optional<double> best_value_;
+  bool target_reached_ = false;
+
+  // The open attempt.
+  uint32_t attempt_ = 0;
+  std::map<AssignmentId, Assignment> open_;
+  std::deque<AssignmentId> budget_queue_;
+  uint64_t inflight_ = 0;
+  uint32_t claimed_ = 0, wanted_ = 0, refused_ = 0, late_ = 0, checking_ = 0;
+  std::vector<AssignmentId> to_fold_;
+  bool begin_due_ = false;      // the host has not begun this attempt
+  bool host_dirty_ = false;     // the host's state is ahead of the committed one
+  bool aggregating_ = false;    // an AggregationWork is out
+  uint64_t attempt_token_ = 0;  // names the attempt in works
+  uint32_t voids_ = 0;          // attempts given up in a row
+  TimerId deadline_ = 0, gather_ = 0;
+  bool gathered_ = false;
+  size_t last_pool_ = 0;
+  uint64_t opened_ms_ = 0, uplink_at_open_ = 0, downlink_at_open_ = 0;
+  RoundMetrics metrics_;  // of the round that is committing or evaluating
+  std::vector<ClaimRecord> claims_;
+  SharedBytes next_bytes_;
+  std::shared_ptr<const Model> next_model_;
+  Bytes next_state_;
+  Bytes last_partial_;
+
+  // Answers to resends: assignments of committed and given-up attempts.
+  std::map<AssignmentId, Verdict> past_;
+  std::deque<AssignmentId> past_order_;
+  void Remember(const AssignmentId& id, Verdict verdict);
+
+  // Federated evaluation of the committed round.
+  std::set<PublicKey> asked_;
+  std::vector<EvaluateReport> reports_;
+  TimerId evaluation_deadline_ = 0;
+
+  uint64_t uplink_ = 0, downlink_ = 0;
+};
+
+}  // namespace linnet
+
+#endif  // LINNET_FED_COORDINATOR_MACHINE_H_

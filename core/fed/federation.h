@@ -1,0 +1,86 @@
+// A federation as a value, and its JSON file: what the operator wants trained, by whom and until
+// when.
+#ifndef LINNET_FED_FEDERATION_H_
+#define LINNET_FED_FEDERATION_H_
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "base/json.h"
+#include "base/result.h"
+#include "codec/codec.h"
+#include "data/dataset.h"
+#include "wire/messages.h"
+
+namespace linnet {
+
+// Everything but `name` and `model` has the default shown here. Keys of the file are the same words
+// in camelCase; ranges and meanings are in the one table of federation.cc (FederationHelp prints
+// it).
+struct Federation {
+  std::string name;  // 1 to 64 of A-Z a-z 0-9 . _ -
+
+  struct ModelSource {  // exactly one is not empty
+    std::string builtin;
+    std::string file;  // a .linnet file: warm start
+  } model;
+
+  TrainSettings train;  // `client` and `client_config` come from the strategy, not from the file
+  Scaling scale = Scaling::kUnit;
+
+  struct Strategy {
+    std::string id = "fedavg";
+    Json config = Json(Json::Object{});  // checked by the strategy's own schema
+  } strategy;
+
+  struct Round {
+    uint32_t cohort = 10;
+    uint32_t minimum = 8;  // default: 80 % of the cohort, rounded up
+    double over_select = 1.0;
+    uint32_t deadline_ms = 60000;
+    uint64_t max_rounds = 200;
+    std::string target_metric = "accuracy";  // accuracy (at least) or loss (at most)
+    std::optional<double> target_value{};    // none: run max_rounds
+    // How many are invited when enough are connected: ceil(cohort * over_select).
+    uint32_t Invited() const;
+  } round;
+
+  struct Limits {
+    float max_abs = 64;             // no update element beyond
+    uint64_t max_examples = 65536;  // no update weight beyond
+  } limits;
+
+  struct Evaluate {
+    std::string data;       // a data source for central evaluation, or empty
+    uint32_t every = 1;     // rounds
+    bool federated = true;  // on the participants' held-out data; default: when `data` is empty
+  } evaluate;
+
+  CodecSpec upload{CodecKind::kEden, 1};
+
+  struct Admission {
+    enum class Mode : uint8_t { kOpen, kToken } mode = Mode::kOpen;  // open: loopback only
+    std::string token_file;  // with kToken: one enrolment token a line
+  } admission;
+};
+
+// Reads the file's text. kInvalid for what is wrong (unknown keys with the nearest known one, wrong
+// types and ranges with what was found and wanted, the keys' full path, caps whose exact-mean grid
+// would be too coarse); kUnsupported for what this version does not offer (privacy).
+Result<Federation> ParseFederation(std::string_view json);
+
+// Canonical: all keys in the table's order, defaults filled in. Parses to the same value.
+Json FederationToJson(const Federation& federation);
+
+// What participants may know: name, model (a file's name without its folder), train, data,
+// strategy.id, round, limits, upload. Is itself a federation file.
+Json PublicFederation(const Federation& federation);
+
+// A text table for people: key, what is admitted, default, meaning.
+std::string FederationHelp();
+
+}  // namespace linnet
+
+#endif  // LINNET_FED_FEDERATION_H_

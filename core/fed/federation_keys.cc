@@ -1,0 +1,303 @@
+#include "fed/federation_keys.h"
+
+#include <algorithm>
+#include <charconv>
+#include <cstdlib>
+#include <type_traits>
+#include <utility>
+
+namespace linnet::federation_file {
+namespace {
+
+std::string Found(const Json& value) {
+  if (value.is_object() || value.is_array() || value.is_null()) {
+    return std::string(value.TypeName());
+  }
+  const std::string text = value.Dump();
+  return text.size() <= 60 ? text : text.substr(0, 57) + "...";
+}
+
+}  // namespace
+
+std::unexpected<Error> Unwanted(const Json& value, std::string_view wanted) {
+  return Fail(Code::kInvalid, "found ", Found(value), ", wanted ", wanted);
+}
+
+namespace {
+
+// 0.1f is written 0.1, not 0.10000000149011612.
+Json Number(double value) { return Json(value); }
+Json Number(float value) {
+  char text[32];
+  *std::to_chars(text, text + sizeof(text) - 1, value).ptr = '\0';
+  return Json(std::strtod(text, nullptr));
+}
+
+// ---- Kinds of keys. `field` takes a Federation and gives the member; the default is that of the
+// struct.
+
+template <typename Field>
+Key Integer(std::string_view path, int64_t min, int64_t max, Field field,
+            std::string_view meaning) {
+  std::string wanted = StrCat("an integer in ", min, "..", max);
+  const auto set = [=](Draft& draft, const Json& value) -> Status {
+    if (!value.is_int() || value.as_int() < min || value.as_int() > max) {
+      return Unwanted(value, wanted);
+    }
+    auto& to = field(draft.federation);
+    to = static_cast<std::remove_reference_t<decltype(to)>>(value.as_int());
+    return {};
+  };
+  const auto get = [=](const Federation& f) { return Json(field(f)); };
+  return {path, wanted, get(Federation()).Dump(), meaning, set, get};
+}
+
+template <typename Field>
+Key Real(std::string_view path, double min, double max, Field field, std::string_view meaning) {
+  std::string wanted = StrCat("a number in ", min, "..", max);
+  const auto set = [=](Draft& draft, const Json& value) -> Status {
+    if (!value.is_number() || !(value.as_double() >= min && value.as_double() <= max)) {
+      return Unwanted(value, wanted);
+    }
+    auto& to = field(draft.federation);
+    to = static_cast<std::remove_reference_t<decltype(to)>>(value.as_double());
+    return {};
+  };
+  const auto get = [=](const Federation& f) { return Number(field(f)); };
+  return {path, wanted, get(Federation()).Dump(), meaning, set, get};
+}
+
+template <typename Field>
+Key Flag(std::string_view path, Field field, std::string_view fallback, std::string_view meaning) {
+  const auto set = [=](Draft& draft, const Json& value) -> Status {
+    if (!value.is_bool()) return Unwanted(value, "true or false");
+    field(draft.federation) = value.as_bool();
+    return {};
+  };
+  const auto get = [=](const Federation& f) { return Json(field(f)); };
+  return {path, "true or false", std::string(fallback), meaning, set, get};
+}
+
+bool HasControl(std::string_view text) {
+  return std::ranges::any_of(text, [](char c) { return static_cast<uint8_t>(c) < 0x20; });
+}
+
+// Empty is as good as not given.
+template <typename Field>
+Key Text(std::string_view path, size_t max_bytes, Field field, std::string_view fallback,
+         std::string_view meaning) {
+  std::string wanted = StrCat("a text of at most ", max_bytes, " bytes without control characters");
+  const auto set = [=](Draft& draft, const Json& value) -> Status {
+    if (!value.is_string() || value.as_string().size() > max_bytes ||
+        HasControl(value.as_string())) {
+      return Unwanted(value, wanted);
+    }
+    field(draft.federation) = value.as_string();
+    return {};
+  };
+  const auto get = [=](const Federation& f) { return field(f).empty() ? Json() : Json(field(f)); };
+  return {path, wanted, std::string(fallback), meaning, set, get};
+}
+
+template <typename Value>
+using Names = std::vector<std::pair<std::string_view, Value>>;
+
+template <typename Value, typename Field>
+Key Choice(std::string_view path, Names<Value> names, Field field, std::string_view meaning) {
+  std::string wanted;
+  for (const auto& [name, value] : names) wanted += StrCat(wanted.empty() ? "" : ", ", name);
+  const auto set = [=](Draft& draft, const Json& value) -> Status {
+    if (value.is_string()) {
+      for (const auto& [name, meant] : names) {
+        if (value.as_string() != name) continue;
+        field(draft.federation) = meant;
+        return {};
+      }
+    }
+    return Unwanted(value, "one of " + wanted);
+  };
+  const auto get = [=](const Federation& f) {
+    for (const auto& [name, value] : names) {
+      if (field(f) == value) return Json(name);
+    }
+    return Json();
+  };
+  return {path, wanted, get(Federation()).Dump(), meaning, set, get};
+}
+
+// Understood, but only as it is in a federation without it.
+Key OnlyOff(std::string_view path, Json off, std::string_view meaning) {
+  const auto set = [=](Draft&, const Json& value) -> Status {
+    const bool same =
+        off.is_number() && value.is_number() ? off.as_double() == value.as_double() : off == value;
+    if (same) return {};
+    return Fail(Code::kUnsupported, "found ", Found(value), ", wanted ", off.Dump(),
+                ": differential privacy and secure aggregation are not supported by this version");
+  };
+  return {
+      path, off.Dump() + " only", off.Dump(), meaning, set, [=](const Federation&) { return off; }};
+}
+
+#define LINNET_FIELD(member) [](auto& f) -> auto& { return f.member; }
+
+Key NameKey() {
+  const std::string wanted = "1 to 64 of A-Z a-z 0-9 . _ -";
+  const auto good = [](char c) {
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '.' ||
+           c == '_' || c == '-';
+  };
+  const auto set = [=](Draft& draft, const Json& value) -> Status {
+    if (!value.is_string() || value.as_string().empty() || value.as_string().size() > 64 ||
+        !std::ranges::all_of(value.as_string(), good)) {
+      return Unwanted(value, wanted);
+    }
+    draft.federation.name = value.as_string();
+    return {};
+  };
+  return {"name",     wanted,
+          "required", "what participants ask for",
+          set,        [](const Federation& f) { return Json(f.name); }};
+}
+
+Key TargetKey() {
+  const std::string wanted = "a number above 0 (accuracy: at most 1)";
+  const auto set = [=](Draft& draft, const Json& value) -> Status {
+    if (!value.is_number() || !(value.as_double() > 0)) return Unwanted(value, wanted);
+    draft.federation.round.target_value = value.as_double();
+    return {};
+  };
+  const auto get = [](const Federation& f) {
+    return f.round.target_value ? Json(*f.round.target_value) : Json();
+  };
+  return {"round.target.value", wanted, "none", "done when it is reached", set, get};
+}
+
+Key TargetMetricKey() {
+  Key key = Choice<std::string>("round.target.metric", {{"accuracy", "accuracy"}, {"loss", "loss"}},
+                                LINNET_FIELD(round.target_metric),
+                                "accuracy: at least the value; loss (nats per example): at most");
+  key.get = [](const Federation& f) {
+    return f.round.target_value ? Json(f.round.target_metric) : Json();
+  };
+  return key;
+}
+
+Key MinimumKey() {
+  Key key = Integer("round.minimum", 1, 100000, LINNET_FIELD(round.minimum),
+                    "fewer at the deadline: the round is tried again");
+  key.fallback = "80 % of the cohort";
+  return key;
+}
+
+Key StrategyConfigKey() {
+  const auto set = [](Draft& draft, const Json& value) -> Status {
+    if (!value.is_object()) return Unwanted(value, "an object");
+    draft.federation.strategy.config = value;
+    return {};
+  };
+  return {"strategy.config",
+          "an object",
+          "{}",
+          "the strategy's own settings",
+          set,
+          [](const Federation& f) { return f.strategy.config; }};
+}
+
+Key CodecKey() {
+  const auto set = [](Draft& draft, const Json& value) -> Status {
+    if (!value.is_string() || value.as_string().size() > 64 || HasControl(value.as_string())) {
+      return Unwanted(value, "the name of a codec");
+    }
+    draft.codec = value.as_string();
+    return {};
+  };
+  const auto get = [](const Federation& f) {
+    const std::string name = CodecName(f.upload);
+    return Json(name.substr(0, name.find('/')));
+  };
+  return {
+      "upload.codec", "f32, bf16, int8, eden", "\"eden\"", "how updates are compressed", set, get};
+}
+
+Key CodecBitsKey() {
+  const std::string wanted = "an integer in 1..32";
+  const auto set = [=](Draft& draft, const Json& value) -> Status {
+    if (!value.is_int() || value.as_int() < 1 || value.as_int() > 32)
+      return Unwanted(value, wanted);
+    draft.bits = static_cast<uint32_t>(value.as_int());
+    return {};
+  };
+  return {"upload.bits",
+          "eden 1..4; f32 32, bf16 16, int8 8",
+          "the fewest the codec has",
+          "bits per parameter",
+          set,
+          [](const Federation& f) { return Json(f.upload.bits); }};
+}
+
+}  // namespace
+
+const std::vector<Key>& Keys() {
+  static const std::vector<Key> keys = {
+      NameKey(),
+      Text("model.builtin", 64, LINNET_FIELD(model.builtin), "this or model.file",
+           "mlp-2nn, mlp-256-128, cnn-small, softmax-regression"),
+      Text("model.file", 1024, LINNET_FIELD(model.file), "this or model.builtin",
+           "a .linnet file to start from"),
+      Choice<std::string>("train.optimizer",
+                          {{"sgd", "sgd"}, {"momentum", "momentum"}, {"nesterov", "nesterov"}},
+                          LINNET_FIELD(train.optimizer), "of the participants"),
+      Real("train.learningRate", 0, 1000, LINNET_FIELD(train.learning_rate), "of the participants"),
+      Real("train.momentum", 0, 1, LINNET_FIELD(train.momentum), "for momentum and nesterov"),
+      Real("train.weightDecay", 0, 1, LINNET_FIELD(train.weight_decay), "gradient + this * weight"),
+      Real("train.clipNorm", 0, 1e9, LINNET_FIELD(train.clip_norm), "of the gradient, 0 = off"),
+      Integer("train.batchSize", 1, 65536, LINNET_FIELD(train.batch_size), "examples per step"),
+      Integer("train.epochs", 1, 1000, LINNET_FIELD(train.epochs),
+              "passes over own data per round"),
+      Integer("train.maxSteps", 0, 1000000000, LINNET_FIELD(train.max_steps),
+              "steps per round at most, 0 = no limit"),
+      Choice<Scaling>(
+          "data.scale",
+          {{"none", Scaling::kNone}, {"unit", Scaling::kUnit}, {"standard", Scaling::kStandard}},
+          LINNET_FIELD(scale), "features as they are, to 0..1 by range, or by mean and deviation"),
+      Text("strategy.id", 128, LINNET_FIELD(strategy.id), "\"fedavg\"",
+           "how updates become a model"),
+      StrategyConfigKey(),
+      Integer("round.cohort", 1, 100000, LINNET_FIELD(round.cohort),
+              "updates that count per round"),
+      MinimumKey(),
+      Real("round.overSelect", 1, 10, LINNET_FIELD(round.over_select),
+           "invited = cohort * this, rounded up"),
+      Integer("round.deadlineMs", 100, 86400000, LINNET_FIELD(round.deadline_ms),
+              "from invitation to the end of the upload"),
+      Integer("round.maxRounds", 1, 1000000, LINNET_FIELD(round.max_rounds), "done after so many"),
+      TargetMetricKey(),
+      TargetKey(),
+      Real("limits.maxAbs", 1e-6, 1e9, LINNET_FIELD(limits.max_abs),
+           "an update with a larger element is refused"),
+      Integer("limits.maxExamples", 1, (1 << 29) - 1, LINNET_FIELD(limits.max_examples),
+              "an update that claims more is refused"),
+      Text("evaluate.data", 4096, LINNET_FIELD(evaluate.data), "none",
+           "data source for evaluation at the coordinator"),
+      Integer("evaluate.every", 1, 1000000, LINNET_FIELD(evaluate.every), "rounds"),
+      Flag("evaluate.federated", LINNET_FIELD(evaluate.federated), "true without evaluate.data",
+           "on data that participants hold back"),
+      CodecKey(),
+      CodecBitsKey(),
+      OnlyOff("privacy.clipNorm", 0, "clipping of each decoded update"),
+      OnlyOff("privacy.noiseMultiplier", 0, "Gaussian noise"),
+      OnlyOff("privacy.delta", 1e-6, "of (epsilon, delta)"),
+      OnlyOff("privacy.secureAggregation", false, "masks, so that only the sum is seen"),
+      Choice<Federation::Admission::Mode>("admission.mode",
+                                          {{"open", Federation::Admission::Mode::kOpen},
+                                           {"token", Federation::Admission::Mode::kToken}},
+                                          LINNET_FIELD(admission.mode),
+                                          "open: everybody, on loopback only"),
+      Text("admission.tokenFile", 1024, LINNET_FIELD(admission.token_file), "none",
+           "with token: a file, one token a line"),
+  };
+  return keys;
+}
+#undef LINNET_FIELD
+
+}  // namespace linnet::federation_file

@@ -1,0 +1,90 @@
+// Training and evaluating as values (see machine.h).
+#ifndef LINNET_FED_WORK_H_
+#define LINNET_FED_WORK_H_
+
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include "codec/codec.h"
+#include "data/dataset.h"
+#include "fed/machine.h"
+#include "kernels/kernels.h"
+#include "model/model.h"
+#include "model/train.h"
+#include "wire/messages.h"
+
+namespace linnet {
+
+// Local training of one assignment: parameters and settings in; new parameters, examples, steps and
+// metrics out. Run trains with the built-in engine on `train`; a host with its own training fills
+// the outputs instead and calls Finish.
+class TrainWork : public Work {
+ public:
+  // ---- in
+  std::shared_ptr<const Model> base;
+  TrainSettings settings;
+  CodecSpec codec;
+  CodecSeed codec_seed;
+  Seed shuffle_seed{};
+  float max_abs = 64;
+  uint64_t max_examples = 0;
+  DataView train;
+  uint64_t round = 0;
+  AssignmentId assignment{};
+  const Kernels* kernels = nullptr;
+  // ---- out
+  std::vector<float> parameters;  // trained, layout order
+  uint64_t examples = 0, steps = 0;
+  double loss_before = 0, loss_after = 0, train_seconds = 0;  // NaN = unknown
+  Bytes encoded;  // the update: codec(parameters - base)
+  Status status;
+
+  Kind kind() const override { return Kind::kTrain; }
+  bool Run(size_t max_steps) override;
+  double Cost() const override;
+  // After `parameters`, `examples` and `steps` are set from outside: checks and encodes.
+  void Finish();
+  // Examples trained so far over all epochs, and how many in all: for progress.
+  double progress() const;
+
+ private:
+  std::unique_ptr<Trainer> trainer_;
+  std::vector<uint32_t> order_;
+  std::vector<float> x_;
+  std::vector<int32_t> y_;
+  size_t position_ = 0, epoch_ = 0;
+  double loss_sum_ = 0, last_loss_ = 0;
+};
+
+// Metrics of a model on rows of data.
+class EvaluateWork : public Work {
+ public:
+  std::shared_ptr<const Model> model;
+  DataView data;
+  uint64_t round = 0;
+  const Kernels* kernels = nullptr;
+  Metrics metrics;
+  Status status;
+
+  Kind kind() const override { return Kind::kEvaluate; }
+  bool Run(size_t max_steps) override;
+  double Cost() const override;
+
+ private:
+  std::unique_ptr<Predictor> predictor_;
+  std::vector<float> x_, logits_;
+  std::vector<int32_t> y_;
+  size_t position_ = 0;
+};
+
+// The rows of `all` that stay out of training for federated evaluation: a tenth (at least one where
+// there are two rows), fixed by the seed. The rest is moved to `train`.
+void SplitHoldout(const DataView& all, const Seed& seed, DataView& train, DataView& holdout);
+
+// The optimizer's options of `settings`; kUnsupported names an unknown optimizer or client.
+Result<TrainOptions> MakeTrainOptions(const TrainSettings& settings);
+
+}  // namespace linnet
+
+#endif  // LINNET_FED_WORK_H_

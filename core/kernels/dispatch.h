@@ -1,0 +1,47 @@
+// What the translation units of this folder share: which SIMD targets are compiled, and how the
+// function of one target is picked. Included before any Highway header.
+#ifndef LINNET_KERNELS_DISPATCH_H_
+#define LINNET_KERNELS_DISPATCH_H_
+
+#include <cstdint>
+
+#include "kernels/kernels.h"
+
+// The targets that are tested; each one is code size. SSSE3 and the AVX-512 after Zen 4 gain
+// nothing over their neighbours here, and scalable vectors (SVE, RVV) cannot be held in register
+// tiles.
+#define HWY_DISABLED_TARGETS                                                   \
+  (~(HWY_SSE2 | HWY_SSE4 | HWY_AVX2 | HWY_AVX3 | HWY_AVX3_DL | HWY_AVX3_ZEN4 | \
+     HWY_NEON_WITHOUT_AES | HWY_NEON | HWY_WASM | HWY_EMU128))
+
+// After the choice of targets, which it reads.
+#include "hwy/targets.h"
+
+// The address of FUNC, a function of each target's namespace, for the target with the bit `target`
+// (that of the baseline where the target was not compiled). Used after all targets are compiled.
+#define LINNET_FOR_TARGET(FUNC, target)                                   \
+  ((target) == HWY_AVX3_ZEN4          ? HWY_CHOOSE_AVX3_ZEN4(FUNC)        \
+   : (target) == HWY_AVX3_DL          ? HWY_CHOOSE_AVX3_DL(FUNC)          \
+   : (target) == HWY_AVX3             ? HWY_CHOOSE_AVX3(FUNC)             \
+   : (target) == HWY_AVX2             ? HWY_CHOOSE_AVX2(FUNC)             \
+   : (target) == HWY_SSE4             ? HWY_CHOOSE_SSE4(FUNC)             \
+   : (target) == HWY_SSE2             ? HWY_CHOOSE_SSE2(FUNC)             \
+   : (target) == HWY_NEON             ? HWY_CHOOSE_NEON(FUNC)             \
+   : (target) == HWY_NEON_WITHOUT_AES ? HWY_CHOOSE_NEON_WITHOUT_AES(FUNC) \
+                                      : &HWY_STATIC_DISPATCH(FUNC))
+
+namespace linnet {
+
+// Each puts the functions of its file, compiled for `target` (a bit of hwy/detect_targets.h that is
+// in HWY_TARGETS), into the table.
+void FillElementwise(int64_t target, Kernels& table);
+void FillSoftmax(int64_t target, Kernels& table);
+void FillPooling(int64_t target, Kernels& table);
+void FillGemm(int64_t target, Kernels& table);
+void FillConv(int64_t target, Kernels& table);
+void FillExact(int64_t target, Kernels& table);
+void FillCodec(int64_t target, Kernels& table);
+
+}  // namespace linnet
+
+#endif  // LINNET_KERNELS_DISPATCH_H_

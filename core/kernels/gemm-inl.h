@@ -1,0 +1,140 @@
+// Cutting matrices into packed panels and tiles; shared by products and convolutions.
+#if defined(LINNET_KERNELS_GEMM_INL_H_) == defined(HWY_TARGET_TOGGLE)
+#ifdef LINNET_KERNELS_GEMM_INL_H_
+#undef LINNET_KERNELS_GEMM_INL_H_
+#else
+#define LINNET_KERNELS_GEMM_INL_H_
+#endif
+
+#include <cstring>
+
+#include "kernels/ops-inl.h"
+#include "kernels/tile.h"
+
+HWY_BEFORE_NAMESPACE();
+namespace linnet {
+namespace HWY_NAMESPACE {
+
+// micro.cc, same target.
+const MicroKernels& Micro();
+
+namespace {
+
+// A run of columns that one column of tiles covers.
+struct Panel {
+  size_t column;   // its first column
+  size_t columns;  // <= vectors * lanes; fewer only in the last panel, which is then `partial`
+  size_t vectors;  // a power of two
+  size_t log2_vectors;
+  bool partial;
+};
+
+// Calls body(panel) for the panels of n columns, at most `vectors` wide.
+template <class Body>
+HWY_INLINE void ForEachPanel(size_t n, size_t vectors, size_t lanes, const Body& body) {
+  size_t log2 = 0;
+  while ((size_t{2} << log2) <= vectors) ++log2;
+  for (size_t column = 0; column < n;) {
+    while (log2 > 0 && (lanes << log2) > RoundUp(n - column, lanes)) --log2;
+    const size_t width = lanes << log2;
+    const size_t columns = HWY_MIN(width, n - column);
+    body(Panel{column, columns, size_t{1} << log2, log2, columns < width});
+    column += width;
+  }
+}
+
+// Calls body(first row, rows) for `rows` cut into the fewest, and most equal, tiles of at most
+// max_rows.
+template <class Body>
+HWY_INLINE void ForEachRowTile(size_t rows, size_t max_rows, const Body& body) {
+  size_t tiles = DivideUp(rows, max_rows);
+  for (size_t row = 0; row < rows; --tiles) {
+    const size_t height = DivideUp(rows - row, tiles);
+    body(row, height);
+    row += height;
+  }
+}
+
+// Rows of the tallest tile when m rows are cut up.
+inline size_t TallestTile(size_t m, size_t max_rows) { return DivideUp(m, DivideUp(m, max_rows)); }
+
+// Copies rows of columns: out[p * width + j] = src[p * ld + j], zeros for columns <= j < width.
+inline void PackRows(const float* src, size_t ld, size_t rows, size_t columns, size_t width,
+                     float* out) {
+  const hn::ScalableTag<float> d;
+  for (size_t p = 0; p < rows; ++p, src += ld, out += width) {
+    ForEachVector(d, columns, [&](size_t j, auto memory) HWY_ATTR {
+      memory.Store(memory.Load(d, src + j), d, out + j);
+    });
+    for (size_t j = columns; j < width; ++j) out[j] = 0;
+  }
+}
+
+// Transposes: out[p * width + j] = src[j * ld + p], zeros for columns <= j < width.
+inline void PackColumns(const float* src, size_t ld, size_t rows, size_t columns, size_t width,
+                        float* out) {
+  const hn::FixedTag<float, 4> d;
+  size_t j = 0;
+  for (; j + 4 <= columns; j += 4) {
+    const float* from = src + j * ld;
+    size_t p = 0;
+    for (; p + 4 <= rows; p += 4) {
+      auto r0 = hn::LoadU(d, from + p), r1 = hn::LoadU(d, from + ld + p);
+      auto r2 = hn::LoadU(d, from + 2 * ld + p), r3 = hn::LoadU(d, from + 3 * ld + p);
+      Transpose4(r0, r1, r2, r3);
+      float* to = out + p * width + j;
+      hn::StoreU(r0, d, to);
+      hn::StoreU(r1, d, to + width);
+      hn::StoreU(r2, d, to + 2 * width);
+      hn::StoreU(r3, d, to + 3 * width);
+    }
+    for (; p < rows; ++p) {
+      for (size_t i = 0; i < 4; ++i) out[p * width + j + i] = from[i * ld + p];
+    }
+  }
+  for (; j < columns; ++j) {
+    for (size_t p = 0; p < rows; ++p) out[p * width + j] = src[j * ld + p];
+  }
+  for (; j < width; ++j) {
+    for (size_t p = 0; p < rows; ++p) out[p * width + j] = 0;
+  }
+}
+
+// c[r, j] = act((accumulate ? c[r, j] : 0) + tile[r, j] + bias[j]) for a tile of rows x columns.
+inline void StoreTile(const float* tile, size_t tile_row, size_t rows, size_t columns, float* c,
+                      size_t c_row, bool accumulate, const float* bias, bool relu) {
+  const hn::ScalableTag<float> d;
+  for (size_t r = 0; r < rows; ++r, tile += tile_row, c += c_row) {
+    ForEachVector(d, columns, [&](size_t j, auto memory) HWY_ATTR {
+      auto value = memory.Load(d, tile + j);
+      if (accumulate) value = hn::Add(value, memory.Load(d, c + j));
+      if (bias != nullptr) value = hn::Add(value, memory.Load(d, bias + j));
+      if (relu) value = hn::Max(value, hn::Zero(d));
+      memory.Store(value, d, c + j);
+    });
+  }
+}
+
+// Computes one tile into `columns` of C; a partial one by way of the stack. `tile.b` holds whole
+// vectors.
+HWY_INLINE void RunTile(const MicroKernels& micro, const Panel& panel, size_t rows,
+                        const Tile& tile) {
+  const MicroKernel kernel = micro.kernels[rows][panel.log2_vectors];
+  if (!panel.partial) return kernel(tile);
+  HWY_ALIGN float whole[kMaxTileRows * kMaxTileVectors * kMaxTileLanes];
+  Tile inner = tile;
+  inner.c = whole;
+  inner.c_row = panel.vectors * micro.lanes;
+  inner.bias = nullptr;
+  inner.accumulate = inner.relu = false;
+  kernel(inner);
+  StoreTile(whole, inner.c_row, rows, panel.columns, tile.c, tile.c_row, tile.accumulate, tile.bias,
+            tile.relu);
+}
+
+}  // namespace
+}  // namespace HWY_NAMESPACE
+}  // namespace linnet
+HWY_AFTER_NAMESPACE();
+
+#endif  // LINNET_KERNELS_GEMM_INL_H_

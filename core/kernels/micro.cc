@@ -1,0 +1,157 @@
+// The register tiles of matrix products (tile.h), for every target and height.
+#include "kernels/dispatch.h"
+#include "kernels/tile.h"
+
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "kernels/micro.cc"
+#include "hwy/foreach_target.h"  // IWYU pragma: keep
+#include "kernels/ops-inl.h"
+
+HWY_BEFORE_NAMESPACE();
+namespace linnet {
+namespace HWY_NAMESPACE {
+
+// Defined once per target and used by gemm-inl.h from other files.
+const MicroKernels& Micro();
+
+namespace {
+
+using DF = hn::CappedTag<float, kMaxTileLanes>;
+using VF = hn::Vec<DF>;
+
+// Registers: accumulators, plus one operand's vectors, plus one of the other.
+// 32 of them: 14 x 2 + 2 + 1; 16: 6 x 2 + 2 + 1, and one product where multiply-add is two
+// instructions.
+constexpr bool kManyRegisters = HWY_TARGET <= HWY_AVX3 || HWY_ARCH_ARM_A64;
+constexpr size_t kMaxRows = HWY_ARCH_ARM_A64         ? 6
+                            : kManyRegisters         ? kMaxTileRows
+                            : HWY_TARGET <= HWY_AVX2 ? 6
+                                                     : 4;
+
+constexpr size_t VectorsFor(size_t rows) {
+  if (HWY_ARCH_ARM_A64) return rows <= 3 ? 8 : 4;
+  if (kManyRegisters) return rows <= 3 ? 8 : rows <= 6 ? 4 : 2;
+  return rows == 1 ? 8 : rows == 2 ? 4 : rows == 3 && kMaxRows == 6 ? 4 : 2;
+}
+
+// The elements of A at one step. One pointer per four rows: with one in all, compilers walk the
+// rows by a chain of additions as long as the multiplications take; with one per row, they run out
+// of registers.
+template <size_t kRows>
+class RowPointers {
+ public:
+  explicit RowPointers(const Tile& tile) : row_(tile.a_row), row3_(3 * tile.a_row) {
+    Hide(row3_);
+    for (size_t g = 0; g < kGroups; ++g) groups_[g] = tile.a + 4 * g * row_;
+  }
+  HWY_INLINE void Advance(size_t elements) {
+    HWY_UNROLL(4)
+    for (size_t g = 0; g < kGroups; ++g) {
+      groups_[g] += elements;
+      Hide(groups_[g]);
+    }
+  }
+  HWY_INLINE float At(size_t r) const {
+    const float* group = groups_[r / 4];
+    return r % 4 == 3 ? group[row3_] : group[r % 4 * row_];
+  }
+
+ private:
+  // Keeps the compiler from deriving one value from another.
+  template <typename T>
+  static HWY_INLINE void Hide([[maybe_unused]] T& value) {
+#if HWY_ARCH_X86_64 || HWY_ARCH_ARM_A64
+    __asm__("" : "+r"(value));
+#endif
+  }
+
+  static constexpr size_t kGroups = DivideUp(kRows, 4);
+  const float* groups_[kGroups];
+  size_t row_, row3_;
+};
+
+template <size_t kRows, size_t kVectors>
+void Compute(const Tile& tile) {
+  const DF d;
+  const size_t N = hn::Lanes(d);
+  VF sum[kRows][kVectors];
+  HWY_UNROLL(14)
+  for (size_t r = 0; r < kRows; ++r) {
+    HWY_UNROLL(8)
+    for (size_t v = 0; v < kVectors; ++v) sum[r][v] = hn::Zero(d);
+  }
+
+  const RowPointers<kRows> rows(tile);
+  const size_t b_row = tile.b_row;
+  const float* b = tile.b;
+  for (size_t q = 0; q < tile.segments; ++q) {
+    RowPointers<kRows> a = rows;
+    a.Advance(q * tile.a_segment);
+    for (size_t p = 0; p < tile.steps; ++p, a.Advance(tile.a_step), b += b_row) {
+      if constexpr (kRows < kVectors) {
+        VF left[kRows];
+        HWY_UNROLL(14)
+        for (size_t r = 0; r < kRows; ++r) left[r] = hn::Set(d, a.At(r));
+        HWY_UNROLL(8)
+        for (size_t v = 0; v < kVectors; ++v) {
+          const VF right = hn::LoadU(d, b + v * N);
+          HWY_UNROLL(14)
+          for (size_t r = 0; r < kRows; ++r) sum[r][v] = FastMulAdd(left[r], right, sum[r][v]);
+        }
+      } else {
+        VF right[kVectors];
+        HWY_UNROLL(8)
+        for (size_t v = 0; v < kVectors; ++v) right[v] = hn::LoadU(d, b + v * N);
+        HWY_UNROLL(14)
+        for (size_t r = 0; r < kRows; ++r) {
+          const VF left = hn::Set(d, a.At(r));
+          HWY_UNROLL(8)
+          for (size_t v = 0; v < kVectors; ++v) sum[r][v] = FastMulAdd(left, right[v], sum[r][v]);
+        }
+      }
+    }
+  }
+
+  HWY_UNROLL(8)
+  for (size_t v = 0; v < kVectors; ++v) {
+    const VF bias = tile.bias == nullptr ? hn::Zero(d) : hn::LoadU(d, tile.bias + v * N);
+    const VF least = hn::Set(d, tile.relu ? 0.0f : -hwy::HighestValue<float>());
+    HWY_UNROLL(14)
+    for (size_t r = 0; r < kRows; ++r) {
+      float* c = tile.c + r * tile.c_row + v * N;
+      VF value = sum[r][v];
+      if (tile.accumulate) value = hn::Add(value, hn::LoadU(d, c));
+      value = hn::Add(value, bias);
+      if (tile.relu) value = hn::Max(value, least);
+      hn::StoreU(value, d, c);
+    }
+  }
+}
+
+template <size_t kRows>
+void FillRow(MicroKernels& micro) {
+  micro.vectors[kRows] = VectorsFor(kRows);
+  MicroKernel* kernels = micro.kernels[kRows];
+  kernels[0] = Compute<kRows, 1>;
+  kernels[1] = Compute<kRows, 2>;
+  if constexpr (VectorsFor(kRows) >= 4) kernels[2] = Compute<kRows, 4>;
+  if constexpr (VectorsFor(kRows) >= 8) kernels[3] = Compute<kRows, 8>;
+  if constexpr (kRows > 1) FillRow<kRows - 1>(micro);
+}
+
+}  // namespace
+
+const MicroKernels& Micro() {
+  static const MicroKernels micro = [] {
+    MicroKernels made{};
+    made.lanes = hn::MaxLanes(DF());
+    made.max_rows = kMaxRows;
+    FillRow<kMaxRows>(made);
+    return made;
+  }();
+  return micro;
+}
+
+}  // namespace HWY_NAMESPACE
+}  // namespace linnet
+HWY_AFTER_NAMESPACE();

@@ -1,0 +1,52 @@
+// The register tile under every matrix product: plain structs shared by micro.cc, which computes
+// tiles, and the loops that cut products and convolutions into them.
+#ifndef LINNET_KERNELS_TILE_H_
+#define LINNET_KERNELS_TILE_H_
+
+#include <cstddef>
+
+namespace linnet {
+
+// A tile of C: kRows rows by kVectors vectors of columns,
+//   c[r, j] = (accumulate ? c[r, j] : 0) + sum over q and p of
+//             a[r * a_row + q * a_segment + p * a_step] * b[(q * steps + p) * b_row + j]
+// then + bias[j] unless null, then max(0, .) if relu. Rows of b and c need no alignment.
+// A is read element by element: any strides do, so transposed operands and the windows of a
+// convolution (q = the kernel's row, p = its columns and channels) need no copy.
+struct Tile {
+  const float* a;
+  size_t a_row, a_step, a_segment;
+  size_t segments, steps;
+  const float* b;
+  size_t b_row;
+  float* c;
+  size_t c_row;
+  const float* bias;
+  bool accumulate, relu;
+};
+
+using MicroKernel = void (*)(const Tile& tile);
+
+inline constexpr size_t kMaxTileRows = 14;
+inline constexpr size_t kMaxTileVectors = 8;
+// Lanes of the widest target.
+inline constexpr size_t kMaxTileLanes = 16;
+
+// The micro-kernels of one target.
+struct MicroKernels {
+  size_t lanes;     // floats in a vector
+  size_t max_rows;  // of a tile
+  // Vectors of columns of the widest tile with so many rows: a power of two.
+  size_t vectors[kMaxTileRows + 1];
+  // kernels[rows][log2 of vectors], for 1 <= rows <= max_rows, vectors <= vectors[rows].
+  MicroKernel kernels[kMaxTileRows + 1][4];
+};
+
+constexpr size_t RoundUp(size_t n, size_t multiple) {
+  return (n + multiple - 1) / multiple * multiple;
+}
+constexpr size_t DivideUp(size_t n, size_t divisor) { return (n + divisor - 1) / divisor; }
+
+}  // namespace linnet
+
+#endif  // LINNET_KERNELS_TILE_H_

@@ -1,0 +1,55 @@
+// A program with a place in memory for every value: what executes.
+#ifndef LINNET_MODEL_PLAN_H_
+#define LINNET_MODEL_PLAN_H_
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <vector>
+
+#include "base/result.h"
+#include "kernels/kernels.h"
+#include "model/program.h"
+
+namespace linnet {
+
+// The areas of memory a plan works on.
+enum class Area : uint8_t { kArena, kInput, kLabels, kParameters, kGradients, kLogits };
+inline constexpr size_t kAreas = 6;
+
+struct Slot {
+  Area area = Area::kArena;
+  uint64_t offset = 0;  // bytes from the start of the area
+};
+
+struct Plan {
+  Program program;
+  size_t max_batch = 0;
+  std::vector<Slot> slots;          // of each value
+  std::vector<uint64_t> workspace;  // of each step: bytes from the start of the arena
+  uint64_t arena_bytes = 0;         // a multiple of 64
+  // What the arena would need if no two values or workspaces shared memory.
+  uint64_t unshared_bytes = 0;
+};
+
+// Packs temporaries and workspaces into an arena by their lifetimes: two of them share memory
+// unless some step needs both. The outputs of elementwise steps take the place of an input that
+// ends there. Offsets are multiples of 64 bytes. kLimit when the arena would exceed 1 GiB;
+// max_batch >= 1. Greedy by size: Pisarchyk and Lee, "Efficient Memory Management for Deep Neural
+// Net Inference" (2020), section 5.
+Result<Plan> MakePlan(Program program, size_t max_batch);
+
+// What one run of a plan works on and gives.
+struct PlanRun {
+  std::array<std::byte*, kAreas> areas = {};  // null for those the program has no value in
+  size_t batch = 0;                           // 1 to max_batch
+  float loss_grad = 0;                        // the gradient of each example's loss by itself
+  bool accumulate_gradients = false;          // add to kGradients instead of replacing it
+  double loss_sum = 0;                        // out: nats, over the batch
+};
+// Runs every step once, in order. Allocates nothing.
+void Execute(const Plan& plan, const Kernels& kernels, PlanRun& run);
+
+}  // namespace linnet
+
+#endif  // LINNET_MODEL_PLAN_H_

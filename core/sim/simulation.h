@@ -1,0 +1,70 @@
+// A whole federation in one process: the machines of production over an in-memory network, under a
+// virtual clock, with faults from one seed.
+#ifndef LINNET_SIM_SIMULATION_H_
+#define LINNET_SIM_SIMULATION_H_
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <vector>
+
+#include "base/executor.h"
+#include "data/dataset.h"
+#include "fed/coordinator.h"
+#include "fed/participant.h"
+
+namespace linnet {
+
+// What can go wrong on the way. Probabilities are per frame, drawn from the simulation's seed.
+struct Faults {
+  double drop = 0;        // the frame vanishes
+  double duplicate = 0;   // the frame arrives twice
+  double cut = 0;         // the connection breaks in place of this frame
+  uint64_t delay_ms = 0;  // added to each frame, uniform in [0, delay_ms]; order is kept
+  double restart = 0;     // per closed round: the coordinator dies and starts from its store
+  bool any() const { return drop > 0 || duplicate > 0 || cut > 0 || delay_ms > 0 || restart > 0; }
+};
+
+struct SimulationOptions {
+  Federation federation;
+  Model initial;
+  PluginEntry strategy;
+  std::vector<DataView> clients;              // one participant each, scaled already
+  std::shared_ptr<const Dataset> evaluation;  // null = federated evaluation
+  Seed seed{};                                // behind everything
+  Faults faults;
+  uint64_t latency_ms = 1;        // one way
+  double flops = 20e9;            // of a participant, for the virtual clock
+  uint64_t virtual_limit_ms = 0;  // stop after so much virtual time, 0 = 7 days
+  Executor* executor = nullptr;   // default: inline
+  const Kernels* kernels = nullptr;
+  // Called on the simulating thread; may be empty. `false` from on_round stops the simulation.
+  std::function<bool(const RoundMetrics&)> on_round;
+  std::function<void(const Notice&)> on_notice;
+};
+
+struct SimulationResult {
+  std::vector<RoundMetrics> history;
+  SharedBytes model, best_model;
+  Bytes last_partial;  // blob 1 of the last aggregation
+  bool finished = false, target_reached = false;
+  uint64_t virtual_ms = 0;
+  uint64_t uplink_bytes = 0, downlink_bytes = 0;
+  // Invariants, for tests: what the participants believe beside what the coordinator committed.
+  struct Ledger {
+    PublicKey key{};
+    uint64_t rounds_counted = 0, examples_counted = 0;
+  };
+  std::vector<Ledger> participants;
+  std::vector<ClaimRecord> claims;  // of all committed rounds, in commit order
+  uint64_t restarts = 0, dropped = 0, cuts = 0;
+};
+
+// The same options give the same result bit for bit, whatever the executor's number of workers. An
+// error is a configuration that cannot work (kInvalid, as Coordinator::Create), or kUnavailable
+// when the virtual time ran out before a round could be closed.
+Result<SimulationResult> Simulate(SimulationOptions options);
+
+}  // namespace linnet
+
+#endif  // LINNET_SIM_SIMULATION_H_

@@ -1,0 +1,70 @@
+// The command line: what each subcommand takes, and who runs it.
+#ifndef LINNET_NATIVE_CLI_COMMAND_LINE_H_
+#define LINNET_NATIVE_CLI_COMMAND_LINE_H_
+
+#include <cstdint>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "base/result.h"
+
+namespace linnet {
+
+// Exit codes: what a script may do next.
+inline constexpr int kExitGood = 0;
+inline constexpr int kExitMissed = 1;  // it ran, but the target was missed or the federation failed
+inline constexpr int kExitUsage = 2;   // arguments, federation file, data or plugin are wrong: fix them
+inline constexpr int kExitSystem = 3;  // the system or the other side refused: try again
+int ExitCode(Code code);
+
+struct ServeCommand {
+  std::string federation_file;
+  std::string listen = "127.0.0.1:8787";
+  std::string state, page_folder, evaluate, save, init;
+  bool fresh = false, once = false, json = false;
+  std::vector<std::string> plugins, allowed_origins;
+  uint32_t threads = 0, expect = 0;
+};
+struct JoinCommand {
+  std::string address, data, name, federation, token_file, state;
+  uint32_t threads = 0;
+  bool once = false, json = false;
+};
+struct SimulateCommand {
+  std::string federation_file, data, partition = "iid", evaluate, save, init;
+  uint32_t clients = 100, threads = 0;
+  uint64_t seed = 1, rounds = 0;
+  double drop = 0, restart = 0;
+  uint64_t delay_ms = 0;
+  std::vector<std::string> plugins;
+  bool json = false;
+};
+struct InferCommand {
+  std::string model, data, image;
+  uint64_t rows = 0;
+  bool train_part = false, json = false;
+};
+struct StatusCommand {
+  std::string address;
+  bool json = false, watch = false;
+};
+using Command =
+    std::variant<ServeCommand, JoinCommand, SimulateCommand, InferCommand, StatusCommand>;
+
+// The command, or, when there is nothing to run (--help, --version, wrong arguments), the exit code;
+// what had to be said has been printed.
+std::variant<Command, int> ParseCommandLine(int argc, const char* const* argv);
+
+// Each returns the exit code; an error is printed by the caller as one line, "linnet serve: ...".
+Result<int> Run(const ServeCommand& command);
+Result<int> Run(const JoinCommand& command);
+Result<int> Run(const SimulateCommand& command);
+Result<int> Run(const InferCommand& command);
+Result<int> Run(const StatusCommand& command);
+
+int RunCommandLine(int argc, const char* const* argv);
+
+}  // namespace linnet
+
+#endif  // LINNET_NATIVE_CLI_COMMAND_LINE_H_

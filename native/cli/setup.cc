@@ -1,0 +1,80 @@
+#include "native/cli/setup.h"
+
+#include <algorithm>
+#include <filesystem>
+
+#include "native/plugin/plugin_loader.h"
+#include "native/store/state_folder.h"
+#include "plugins/builtin.h"
+
+namespace linnet {
+namespace {
+
+constexpr size_t kMaxFederationBytes = 1u << 20;
+constexpr size_t kMaxModelBytes = size_t{1} << 31;
+
+}  // namespace
+
+Result<Federation> LoadFederation(const std::string& path) {
+  LINNET_TRY(const Bytes bytes, ReadFile(path, kMaxFederationBytes));
+  auto federation = ParseFederation(AsText(bytes));
+  if (!federation) return Annotate(federation.error(), path);
+  std::string& file = federation->model.file;
+  if (!file.empty()) {
+    file = (std::filesystem::path(path).parent_path() / file).string();  // an absolute one stands
+  }
+  return federation;
+}
+
+Result<PluginTable> MakePluginTable(const std::vector<std::string>& plugin_arguments) {
+  PluginTable table;
+  for (const BuiltinPlugin& plugin : BuiltinPlugins()) {
+    LINNET_TRY_STATUS(table.Add(plugin.entry, "built in"));
+  }
+  for (const std::string& argument : plugin_arguments) {
+    LINNET_TRY(const PluginFile file, ParsePluginFile(argument));
+    LINNET_TRY_STATUS(LoadPlugin(file, table));
+  }
+  return table;
+}
+
+Result<TrainTest> OpenScaled(const std::string& source, Scaling scaling) {
+  LINNET_TRY(TrainTest parts, OpenSource(source));
+  SetScaling(*parts.train, scaling);
+  if (parts.test) CopyScaling(*parts.train, *parts.test);
+  return parts;
+}
+
+Result<std::shared_ptr<const Dataset>> OpenEvaluation(const std::string& source, Scaling scaling) {
+  if (source.empty()) return std::shared_ptr<const Dataset>();
+  LINNET_TRY(const TrainTest parts, OpenScaled(source, scaling));
+  return std::shared_ptr<const Dataset>(parts.test ? parts.test : parts.train);
+}
+
+Result<Model> LoadModelFile(const std::string& path) {
+  LINNET_TRY(const Bytes bytes, ReadFile(path, kMaxModelBytes));
+  auto model = LoadModel(bytes);
+  if (!model) return Annotate(model.error(), path);
+  return model;
+}
+
+Result<Model> InitialModel(const Federation& federation, const std::string& init, const Seed& seed,
+                           const Dataset* like) {
+  if (!init.empty()) return LoadModelFile(init);
+  if (!federation.model.file.empty()) return LoadModelFile(federation.model.file);
+  const Seed weights = DeriveSeed(seed, "weights");
+  if (like == nullptr) return BuiltinModel(federation.model.builtin, weights);
+  return BuiltinModel(federation.model.builtin, weights, like->shape, like->classes);
+}
+
+Digest LayoutDigest(const Model& model) {
+  Model blank = model;
+  std::fill(blank.parameters.begin(), blank.parameters.end(), 0.0f);
+  return Blake2b(SaveModel(blank));
+}
+
+std::string DescribeModel(const Graph& graph) {
+  return StrCat(graph.name, ", ", graph.ParamCount(), " parameters");
+}
+
+}  // namespace linnet

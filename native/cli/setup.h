@@ -1,0 +1,46 @@
+// What several commands make from the same arguments.
+#ifndef LINNET_NATIVE_CLI_SETUP_H_
+#define LINNET_NATIVE_CLI_SETUP_H_
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/crypto.h"
+#include "data/dataset.h"
+#include "fed/federation.h"
+#include "fed/plugin_table.h"
+#include "model/model.h"
+#include "native/data/source.h"
+
+namespace linnet {
+
+// Reads and parses a federation file; a relative model.file is taken from the file's own folder.
+Result<Federation> LoadFederation(const std::string& path);
+
+// The built-in strategies and the files named by --plugin.
+Result<PluginTable> MakePluginTable(const std::vector<std::string>& plugin_arguments);
+
+// Opens a source, both parts scaled as the federation says (by the training part).
+Result<TrainTest> OpenScaled(const std::string& source, Scaling scaling);
+
+// The part that evaluates: the test part where there is one, else all of it; null for an empty source.
+Result<std::shared_ptr<const Dataset>> OpenEvaluation(const std::string& source, Scaling scaling);
+
+// The weights a federation begins with: from `init`, from model.file, or built in, drawn from `seed`. A
+// built-in model takes the input shape and classes of `like` when that is not null.
+Result<Model> InitialModel(const Federation& federation, const std::string& init, const Seed& seed,
+                           const Dataset* like);
+
+// Reads a .linnet file.
+Result<Model> LoadModelFile(const std::string& path);
+
+// Blake2b of the model's canonical bytes with all weights zero: what a state folder belongs to.
+Digest LayoutDigest(const Model& model);
+
+// "mlp-2nn, 199210 parameters".
+std::string DescribeModel(const Graph& graph);
+
+}  // namespace linnet
+
+#endif  // LINNET_NATIVE_CLI_SETUP_H_

@@ -1,0 +1,144 @@
+// Small graphs and data for tests.
+#ifndef LINNET_TESTS_MODEL_GRAPHS_H_
+#define LINNET_TESTS_MODEL_GRAPHS_H_
+
+#include <cstdint>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "base/random.h"
+#include "kernels/kernels.h"
+#include "model/model.h"
+#include "scalar_kernels.h"
+
+namespace linnet {
+
+// Builds a graph node by node. Node functions take and return value ids.
+class TestGraph {
+ public:
+  TestGraph(std::vector<uint32_t> input_shape, uint32_t classes) {
+    graph_.name = "test";
+    graph_.input_shape = std::move(input_shape);
+    graph_.classes = classes;
+  }
+  uint32_t Param(std::vector<uint32_t> shape) {
+    uint64_t count = 1;
+    for (const uint32_t size : shape) count *= size;
+    const std::string name = "p" + std::to_string(graph_.params.size());
+    graph_.params.push_back({name, std::move(shape), graph_.ParamCount(), count});
+    return uint32_t(graph_.params.size() - 1);
+  }
+  uint32_t Add(Op op, std::vector<uint32_t> inputs, std::vector<uint32_t> params = {},
+               std::vector<uint32_t> attributes = {}) {
+    graph_.nodes.push_back({op, std::move(inputs), std::move(params), std::move(attributes)});
+    return uint32_t(graph_.nodes.size());
+  }
+  uint32_t Dense(uint32_t x, uint32_t in, uint32_t out) {
+    const uint32_t weights = Param({in, out}), bias = Param({out});
+    return Add(Op::kDense, {x}, {weights, bias});
+  }
+  uint32_t Conv(uint32_t x, std::vector<uint32_t> kernel, uint32_t stride, uint32_t pad) {
+    const uint32_t out = kernel[3];
+    const uint32_t weights = Param(std::move(kernel)), bias = Param({out});
+    return Add(Op::kConv2d, {x}, {weights, bias}, {stride, pad});
+  }
+  uint32_t Relu(uint32_t x) { return Add(Op::kRelu, {x}); }
+  uint32_t Pool(uint32_t x, uint32_t size) { return Add(Op::kMaxPool, {x}, {}, {size}); }
+  Graph graph_;
+};
+
+struct NamedGraph {
+  std::string name;
+  Graph graph;
+};
+
+// One graph for each operator and for each way operators meet.
+inline std::vector<NamedGraph> OperatorGraphs() {
+  std::vector<NamedGraph> all;
+  const auto add = [&](std::string name, std::vector<uint32_t> input, uint32_t classes,
+                       auto build) {
+    TestGraph g(std::move(input), classes);
+    build(g);
+    all.push_back({std::move(name), std::move(g.graph_)});
+  };
+  add("Dense", {5}, 3, [](auto& g) { g.Dense(0, 5, 3); });
+  add("DenseOfAnImage", {2, 3, 2}, 4, [](auto& g) { g.Dense(0, 12, 4); });
+  add("DenseRelu", {5}, 3, [](auto& g) { g.Dense(g.Relu(g.Dense(0, 5, 7)), 7, 3); });
+  add("ReluOfTheInput", {6}, 3, [](auto& g) { g.Dense(g.Relu(0), 6, 3); });
+  add("ReluOfTheLogits", {6}, 3, [](auto& g) { g.Relu(g.Dense(0, 6, 3)); });
+  add("ReluTwice", {6}, 3, [](auto& g) { g.Dense(g.Relu(g.Relu(g.Dense(0, 6, 8))), 8, 3); });
+  add("Flatten", {4, 3, 1}, 2, [](auto& g) { g.Dense(g.Add(Op::kFlatten, {0}), 12, 2); });
+  add("FlattenOfTheLogits", {4}, 2, [](auto& g) { g.Add(Op::kFlatten, {g.Dense(0, 4, 2)}); });
+  add("Conv", {5, 6, 2}, 3, [](auto& g) { g.Dense(g.Conv(0, {3, 3, 2, 4}, 1, 0), 48, 3); });
+  add("ConvPadded", {5, 4, 1}, 3, [](auto& g) { g.Dense(g.Conv(0, {3, 3, 1, 2}, 1, 1), 40, 3); });
+  add("ConvStride", {7, 6, 3}, 3, [](auto& g) {
+    const uint32_t x = g.Relu(g.Conv(0, {3, 2, 3, 5}, 2, 1));
+    g.Dense(g.Relu(g.Conv(x, {2, 2, 5, 4}, 2, 0)), 16, 3);
+  });
+  add("ConvOfConvPadded", {4, 5, 2}, 2, [](auto& g) {
+    const uint32_t x = g.Conv(0, {3, 3, 2, 3}, 1, 1);
+    g.Dense(g.Conv(x, {3, 3, 3, 2}, 1, 2), 6 * 7 * 2, 2);
+  });
+  add("ConvOneByOne", {3, 3, 4}, 2, [](auto& g) {
+    g.Dense(g.Relu(g.Conv(g.Relu(g.Conv(0, {1, 1, 4, 6}, 1, 0)), {1, 1, 6, 3}, 1, 0)), 27, 2);
+  });
+  add("Pool", {4, 6, 2}, 2, [](auto& g) { g.Dense(g.Pool(0, 2), 12, 2); });
+  add("PoolWithARemainder", {5, 7, 2}, 3,
+      [](auto& g) { g.Dense(g.Pool(g.Conv(0, {1, 1, 2, 3}, 1, 0), 3), 6, 3); });
+  add("ReluOfPool", {4, 4, 1}, 3,
+      [](auto& g) { g.Dense(g.Relu(g.Pool(g.Conv(0, {1, 1, 1, 2}, 1, 0), 2)), 8, 3); });
+  add("Residual", {6}, 3, [](auto& g) {
+    const uint32_t x = g.Relu(g.Dense(0, 6, 5));
+    const uint32_t y = g.Dense(g.Relu(g.Dense(x, 5, 4)), 4, 5);
+    g.Dense(g.Relu(g.Add(Op::kAdd, {x, y})), 5, 3);
+  });
+  add("AddOfAValueToItself", {4}, 3, [](auto& g) {
+    const uint32_t x = g.Dense(0, 4, 3);
+    g.Add(Op::kAdd, {x, x});
+  });
+  add("AddOfTheInput", {4}, 3,
+      [](auto& g) { g.Dense(g.Add(Op::kAdd, {g.Relu(g.Dense(0, 4, 4)), 0}), 4, 3); });
+  add("ValueWithThreeReaders", {4}, 3, [](auto& g) {
+    const uint32_t x = g.Dense(0, 4, 3);
+    const uint32_t y = g.Add(Op::kAdd, {g.Relu(x), g.Dense(x, 3, 3)});
+    g.Add(Op::kAdd, {y, x});
+  });
+  add("SharedParameters", {4}, 4, [](auto& g) {
+    const uint32_t weights = g.Param({4, 4}), bias = g.Param({4});
+    const uint32_t x = g.Relu(g.Add(Op::kDense, {0}, {weights, bias}));
+    const uint32_t y = g.Relu(g.Add(Op::kDense, {x}, {weights, bias}));
+    g.Add(Op::kDense, {y}, {weights, bias});
+  });
+  for (const std::string& name : BuiltinModelNames()) {
+    const std::vector<uint32_t> shape =
+        name == "cnn-small" ? std::vector<uint32_t>{7, 8, 2} : std::vector<uint32_t>{3, 4};
+    all.push_back({"Builtin " + name, BuiltinModel(name, SeedFromInt(1), shape, 5).value().graph});
+  }
+  return all;
+}
+
+// Uniform in [-1, 1).
+inline std::vector<float> RandomFloats(uint64_t seed, size_t count) {
+  RandomStream random(SeedFromInt(seed), 0);
+  std::vector<float> values(count);
+  for (float& value : values) value = 2 * random.Uniform() - 1;
+  return values;
+}
+inline std::vector<int32_t> RandomLabels(uint64_t seed, size_t count, uint32_t classes) {
+  RandomStream random(SeedFromInt(seed), 1);
+  std::vector<int32_t> labels(count);
+  for (int32_t& label : labels) label = int32_t(random.Below(classes));
+  return labels;
+}
+
+// The scalar twin and every table this machine can run.
+inline std::vector<const Kernels*> TestedKernels() {
+  std::vector<const Kernels*> tables = {&ScalarKernels()};
+  for (const Kernels* kernels : AllKernels()) tables.push_back(kernels);
+  return tables;
+}
+
+}  // namespace linnet
+
+#endif  // LINNET_TESTS_MODEL_GRAPHS_H_

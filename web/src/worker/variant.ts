@@ -1,0 +1,23 @@
+// Which build of the engine this JavaScript engine can run.
+import type {Variant} from '../shared/types.ts';
+
+// (module (func (param v128 v128 v128) (result v128) local.get 0 1 2 f32x4.relaxed_madd))
+const relaxedModule = new Uint8Array([
+  0, 0x61, 0x73, 0x6d, 1, 0, 0, 0, 1, 8, 1, 0x60, 3, 0x7b, 0x7b, 0x7b, 1, 0x7b, 3, 2, 1, 0, 0xa, 0xd, 1, 0xb, 0, 0x20, 0,
+  0x20, 1, 0x20, 2, 0xfd, 0x85, 2, 0xb,
+]);
+// (module (func (result v128) i32.const 0 i8x16.splat))
+const simdModule = new Uint8Array([
+  0, 0x61, 0x73, 0x6d, 1, 0, 0, 0, 1, 5, 1, 0x60, 0, 1, 0x7b, 3, 2, 1, 0, 0xa, 8, 1, 6, 0, 0x41, 0, 0xfd, 0xf, 0xb,
+]);
+
+/** null: no SIMD at all, the engine cannot run here. */
+export function chooseVariant(validate: (bytes: Uint8Array<ArrayBuffer>) => boolean = WebAssembly.validate): Variant | null {
+  if (validate(relaxedModule)) return 'relaxed';
+  return validate(simdModule) ? 'plain' : null;
+}
+
+/** The engine's file, without its ending, below the folder of assets. */
+export function engineFile(variant: Variant): string {
+  return variant === 'relaxed' ? 'engine/linnet-relaxed' : 'engine/linnet';
+}
