@@ -8,7 +8,7 @@ namespace linnet {
 namespace {
 
 // Where writers' points lie around the tables', in glyph units.
-constexpr double kOffsetDeviation = 3.2;
+constexpr double kOffsetDeviation = 1.7;
 
 // Bounded, so that no writer is illegible.
 double Around(RandomStream& random, double mean, double deviation, double low, double high) {
@@ -33,7 +33,7 @@ Hand MakeHand(uint64_t seed, uint32_t writer) {
   RandomStream random(hand.seed, 0);
   hand.slant = Around(random, 0.16, 0.24, -0.4, 0.75);
   hand.rotation = Around(random, 0.0, 0.07, -0.2, 0.2);
-  hand.width = FixedExp(Around(random, -0.05, 0.17, -0.45, 0.4));
+  hand.width = FixedExp(Around(random, 0.05, 0.18, -0.45, 0.4));
   hand.radius = FixedExp(Around(random, 0.22, 0.24, -0.3, 0.75));
   hand.softness = Around(random, 1.3, 0.2, 0.9, 1.9);
   hand.pressure = Around(random, 0.25, 0.12, 0.0, 0.6);

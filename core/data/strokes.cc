@@ -23,17 +23,17 @@ constexpr double kBox = 20;
 constexpr double kCentre = 14.5;
 
 // From image to image, for a writer of carelessness 1.
-constexpr double kPointJitter = 1.7;  // glyph units
+constexpr double kPointJitter = 0.9;  // glyph units
 constexpr double kSlantJitter = 0.05;
 constexpr double kRotationJitter = 0.045;  // radians
 constexpr double kWidthJitter = 0.07;
-constexpr double kProportionJitter = 0.07;
-constexpr double kBowJitter = 0.04;
-constexpr double kNarrowingJitter = 0.15;
+constexpr double kProportionJitter = 0.06;
+constexpr double kBowJitter = 0.035;
+constexpr double kNarrowingJitter = 0.12;
 constexpr double kRadiusJitter = 0.08;
 constexpr double kSizeJitter = 0.03;
-constexpr double kShiftJitter = 0.3;  // pixels
-constexpr double kOtherGlyph = 0.05;  // how often a habit is left
+constexpr double kShiftJitter = 0.6;  // pixels
+constexpr double kOtherGlyph = 0.05;   // how often a habit is left
 
 // A curve under way: the pen's places, before and after it is laid on the paper.
 struct Path {

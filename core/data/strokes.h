@@ -16,7 +16,7 @@ namespace linnet {
 struct StrokesOptions {
   uint64_t seed = 1;
   uint32_t first_writer = 0, last_writer = 0;  // inclusive; last >= first, last < 2^20
-  uint32_t per_writer = 60;                    // images of each writer, 1..10000
+  uint32_t per_writer = 100;                   // images of each writer, 1..10000
   uint32_t first_index = 0;
 };
 
@@ -26,7 +26,7 @@ int32_t DrawStroke(uint64_t seed, uint32_t writer, uint32_t index, uint8_t* out)
 void DrawDigit(uint64_t seed, uint32_t writer, uint32_t index, int digit, uint8_t* out);
 // Rows by writer, then index; shape {28, 28, 1}, 10 classes, scaling kUnit.
 Dataset MakeStrokes(const StrokesOptions& options);
-// Parses "strokes" or "strokes?writers=0-99&per=60&seed=1&first=0" (these are the defaults, `first`
+// Parses "strokes" or "strokes?writers=0-99&per=100&seed=1&first=0" (these are the defaults, `first`
 // is first_index; writers=7 is one). kInvalid names an unknown key with the nearest known one;
 // kLimit beyond 2^20 images. ones).
 Result<StrokesOptions> ParseStrokes(std::string_view source);

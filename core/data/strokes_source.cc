@@ -1,4 +1,4 @@
-// How people name strokes: "strokes?writers=0-99&per=60&seed=1".
+// How people name strokes: "strokes?writers=0-99&per=100&seed=1".
 #include <array>
 #include <charconv>
 
@@ -13,7 +13,7 @@ constexpr uint32_t kMaxPerWriter = 10000;
 // A gigabyte of pixels.
 constexpr uint64_t kMaxImages = uint64_t{1} << 20;
 constexpr std::array<std::string_view, 4> kKeys = {"writers", "per", "seed", "first"};
-constexpr std::string_view kUsage = "strokes?writers=0-99&per=60&seed=1&first=0";
+constexpr std::string_view kUsage = "strokes?writers=0-99&per=100&seed=1&first=0";
 
 Result<uint64_t> ParseNumber(std::string_view key, std::string_view text, uint64_t low,
                              uint64_t high) {

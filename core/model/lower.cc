@@ -51,7 +51,8 @@ Program Lower(const Graph& graph) {
     switch (node.op) {
       case Op::kDense:
         step.op = StepOp::kDense;
-        step.shape = DenseShape{.in = static_cast<size_t>(ElementCount(x)), .out = shapes[i + 1][0]};
+        step.shape =
+            DenseShape{.in = static_cast<size_t>(ElementCount(x)), .out = shapes[i + 1][0]};
         break;
       case Op::kConv2d:
         step.op = StepOp::kConv2d;

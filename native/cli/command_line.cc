@@ -11,15 +11,19 @@ namespace linnet {
 namespace {
 
 constexpr char kCodes[] =
-    "\nExit codes: 0 good, 1 the target was missed or the federation failed, 2 arguments, federation "
+    "\nExit codes: 0 good, 1 the target was missed or the federation failed, 2 arguments, "
+    "federation "
     "file,\ndata or plugin are wrong, 3 the system or the other side refused.\n";
 
-std::string Footer(const std::string& example) { return "\nExample:\n  " + example + "\n" + kCodes; }
+std::string Footer(const std::string& example) {
+  return "\nExample:\n  " + example + "\n" + kCodes;
+}
 
 void AddServe(CLI::App& app, ServeCommand& c) {
   CLI::App* sub = app.add_subcommand("serve", "Coordinate a federation");
   sub->add_option("FED.json", c.federation_file, "The federation file")->required();
-  sub->add_option("--listen", c.listen, "HOST:PORT; port 0 takes a free one")->capture_default_str();
+  sub->add_option("--listen", c.listen, "HOST:PORT; port 0 takes a free one")
+      ->capture_default_str();
   sub->add_option("--state", c.state,
                   "Folder that survives restarts (default: below $XDG_STATE_HOME/linnet/serve)");
   sub->add_flag("--fresh", c.fresh, "Forget what the state folder holds and begin anew");
@@ -40,14 +44,18 @@ void AddServe(CLI::App& app, ServeCommand& c) {
 void AddJoin(CLI::App& app, JoinCommand& c) {
   CLI::App* sub = app.add_subcommand("join", "Take part in a federation with this machine's data");
   sub->add_option("ADDRESS", c.address, "ws://HOST:PORT or wss://HOST:PORT")->required();
-  sub->add_option("--data", c.data, "Data source: strokes?writers=0-24, mnist:DIR, csv:FILE?label=NAME")
+  sub->add_option("--data", c.data,
+                  "Data source: strokes?writers=0-24, mnist:DIR, csv:FILE?label=NAME")
       ->required();
+  sub->add_option("--part", c.part, "INDEX/COUNT: only this part of the data, e.g. 0/8");
+  sub->add_option("--partition", c.partition,
+                  "How --part divides: iid, shards:N or dirichlet:ALPHA")
+      ->capture_default_str();
   sub->add_option("--name", c.name, "Name for people (default: the host's)");
   sub->add_option("--federation", c.federation, "Federation wanted (default: the only one)");
   sub->add_option("--token-file", c.token_file, "File with the enrolment token");
   sub->add_option("--state", c.state,
                   "Folder of the device key (default: below $XDG_STATE_HOME/linnet/join)");
-  sub->add_option("--threads", c.threads, "Accepted for later use; training takes one thread");
   sub->add_flag("--once", c.once, "End with 0 when the federation has finished");
   sub->add_flag("--json", c.json, "One JSON object a line instead of text");
   sub->footer(Footer("linnet join ws://127.0.0.1:8787 --data 'strokes?writers=0-24' --name pen-1"));
@@ -57,7 +65,8 @@ void AddSimulate(CLI::App& app, SimulateCommand& c) {
   CLI::App* sub = app.add_subcommand(
       "simulate", "Run a whole federation in this process under a virtual clock");
   sub->add_option("FED.json", c.federation_file, "The federation file")->required();
-  sub->add_option("--data", c.data, "Data source that is divided over the participants")->required();
+  sub->add_option("--data", c.data, "Data source that is divided over the participants")
+      ->required();
   sub->add_option("--clients", c.clients, "Number of participants")
       ->check(CLI::Range(1, 1000000))
       ->capture_default_str();
@@ -70,24 +79,31 @@ void AddSimulate(CLI::App& app, SimulateCommand& c) {
   sub->add_option("--save", c.save, "Write the best model to this .linnet file at the end");
   sub->add_option("--init", c.init, "Begin with the weights of this .linnet file");
   sub->add_option("--plugin", c.plugins, "PATH#SHA256 of a strategy; may be given several times");
-  sub->add_option("--drop", c.drop, "Probability that a frame is lost")->check(CLI::Range(0.0, 1.0));
+  sub->add_option("--drop", c.drop, "Probability that a frame is lost")
+      ->check(CLI::Range(0.0, 1.0));
   sub->add_option("--delay", c.delay_ms, "Frames take up to so many ms longer");
   sub->add_option("--restart", c.restart,
                   "Probability per round that the coordinator dies and starts again")
       ->check(CLI::Range(0.0, 1.0));
   sub->add_flag("--json", c.json, "One JSON object a line instead of text");
-  sub->footer(Footer("linnet simulate native/examples/mnist.json --data mnist:DIR --clients 100 "
-                     "--partition iid --seed 1"));
+  sub->footer(
+      Footer("linnet simulate native/examples/mnist.json --data mnist:DIR --clients 100 "
+             "--partition iid --seed 1"));
 }
 
 void AddInfer(CLI::App& app, InferCommand& c) {
   CLI::App* sub = app.add_subcommand("infer", "Run a model on data or on one image");
-  sub->add_option("MODEL", c.model, "A .linnet file, or http://HOST:PORT of a coordinator")->required();
-  auto* data = sub->add_option("--data", c.data, "Data source: prints accuracy and confusion matrix");
+  sub->add_option("MODEL", c.model, "A .linnet file, or http://HOST:PORT of a coordinator")
+      ->required();
+  auto* data =
+      sub->add_option("--data", c.data, "Data source: prints accuracy and confusion matrix");
   auto* image =
       sub->add_option("--image", c.image, "One binary PGM image (P5): prints the probabilities");
   data->excludes(image);
   sub->add_option("--rows", c.rows, "Also print the predictions of the first N rows");
+  sub->add_option("--scale", c.scale, "How features are scaled, as data.scale of the federation")
+      ->check(CLI::IsMember({"none", "unit", "standard"}))
+      ->capture_default_str();
   sub->add_flag("--train-part", c.train_part, "Use the training part where the source has two");
   sub->add_flag("--json", c.json, "One JSON object a line instead of text");
   sub->footer(Footer("linnet infer digits.linnet --data 'strokes?writers=1000-1019'"));
@@ -137,8 +153,9 @@ std::variant<Command, int> ParseCommandLine(int argc, const char* const* argv) {
   SimulateCommand simulate;
   InferCommand infer;
   StatusCommand status;
-  CLI::App app("Linnet trains small models where the data is: in daemons and browser tabs, together.",
-               "linnet");
+  CLI::App app(
+      "Linnet trains small models where the data is: in daemons and browser tabs, together.",
+      "linnet");
   app.set_version_flag("--version", std::string("linnet ") + LINNET_VERSION_STRING);
   app.require_subcommand(1);
   app.footer("\nlinnet COMMAND --help shows a command's options and an example.\n");

@@ -14,7 +14,8 @@ namespace linnet {
 // Exit codes: what a script may do next.
 inline constexpr int kExitGood = 0;
 inline constexpr int kExitMissed = 1;  // it ran, but the target was missed or the federation failed
-inline constexpr int kExitUsage = 2;   // arguments, federation file, data or plugin are wrong: fix them
+inline constexpr int kExitUsage =
+    2;  // arguments, federation file, data or plugin are wrong: fix them
 inline constexpr int kExitSystem = 3;  // the system or the other side refused: try again
 int ExitCode(Code code);
 
@@ -27,8 +28,7 @@ struct ServeCommand {
   uint32_t threads = 0, expect = 0;
 };
 struct JoinCommand {
-  std::string address, data, name, federation, token_file, state;
-  uint32_t threads = 0;
+  std::string address, data, part, partition = "iid", name, federation, token_file, state;
   bool once = false, json = false;
 };
 struct SimulateCommand {
@@ -41,7 +41,7 @@ struct SimulateCommand {
   bool json = false;
 };
 struct InferCommand {
-  std::string model, data, image;
+  std::string model, data, image, scale = "unit";
   uint64_t rows = 0;
   bool train_part = false, json = false;
 };
@@ -52,8 +52,8 @@ struct StatusCommand {
 using Command =
     std::variant<ServeCommand, JoinCommand, SimulateCommand, InferCommand, StatusCommand>;
 
-// The command, or, when there is nothing to run (--help, --version, wrong arguments), the exit code;
-// what had to be said has been printed.
+// The command, or, when there is nothing to run (--help, --version, wrong arguments), the exit
+// code; what had to be said has been printed.
 std::variant<Command, int> ParseCommandLine(int argc, const char* const* argv);
 
 // Each returns the exit code; an error is printed by the caller as one line, "linnet serve: ...".

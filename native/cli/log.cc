@@ -45,8 +45,8 @@ class Log {
   Log() { logger_->set_pattern("%H:%M:%S %^%l%$ %v"); }
 
   std::mutex mutex_;
-  std::shared_ptr<spdlog::logger> logger_ =
-      std::make_shared<spdlog::logger>("linnet", std::make_shared<spdlog::sinks::stderr_color_sink_mt>());
+  std::shared_ptr<spdlog::logger> logger_ = std::make_shared<spdlog::logger>(
+      "linnet", std::make_shared<spdlog::sinks::stderr_color_sink_mt>());
   std::chrono::seconds second_{};
   int lines_ = 0, omitted_ = 0;
 };

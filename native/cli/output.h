@@ -49,8 +49,8 @@ std::string Percent(double fraction);
 std::string PadLeft(std::string_view text, size_t width);
 std::string PadRight(std::string_view text, size_t width);
 
-// A plot of values over rounds in `rows` lines of block characters, at most `columns` wide, with the
-// axis at the left. NaN values are skipped; empty when fewer than two are left.
+// A plot of values over rounds in `rows` lines of block characters, at most `columns` wide, with
+// the axis at the left. NaN values are skipped; empty when fewer than two are left.
 std::vector<std::string> Plot(std::span<const double> values, size_t columns, size_t rows);
 
 }  // namespace linnet

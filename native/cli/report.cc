@@ -13,10 +13,10 @@ constexpr size_t kShownParticipants = 40;
 }  // namespace
 
 std::string RoundLine(const RoundMetrics& metrics) {
-  std::string line = StrCat("round ", PadLeft(std::to_string(metrics.round), 3), "  accuracy ",
-                            PadLeft(Percent(metrics.accuracy), 8), "  loss ",
-                            PadLeft(Fixed(metrics.loss, 4), 7), "  ", metrics.counted, " of ",
-                            metrics.invited, " counted");
+  std::string line =
+      StrCat("round ", PadLeft(std::to_string(metrics.round), 3), "  accuracy ",
+             PadLeft(Percent(metrics.accuracy), 8), "  loss ", PadLeft(Fixed(metrics.loss, 4), 7),
+             "  ", metrics.counted, " of ", metrics.invited, " counted");
   if (metrics.refused > 0) line += StrCat(", ", metrics.refused, " refused");
   if (metrics.late > 0) line += StrCat(", ", metrics.late, " late");
   return line + StrCat("  up ", HumanBytes(metrics.uplink_bytes), "  down ",
@@ -32,16 +32,16 @@ void PrintAccuracy(Output& output, const std::vector<RoundMetrics>& history) {
   for (const std::string& line : lines) output.Line(line);
 }
 
-void PrintParticipants(Output& output,
-                       const std::vector<CoordinatorStatus::Person>& participants) {
+void PrintParticipants(Output& output, const std::vector<CoordinatorStatus::Person>& participants) {
   if (participants.empty()) return;
   auto sorted = participants;
-  std::stable_sort(sorted.begin(), sorted.end(),
-                   [](const auto& a, const auto& b) { return a.name < b.name; });
+  std::sort(sorted.begin(), sorted.end(), [](const auto& a, const auto& b) {
+    return a.name != b.name ? a.name < b.name : a.key < b.key;
+  });
   size_t width = 11;
   for (const auto& person : sorted) width = std::max(width, person.name.size());
-  output.Line(StrCat("  ", PadRight("participant", width), "  device    counted  examples        up",
-                     "      down  runs on"));
+  output.Line(StrCat("  ", PadRight("participant", width),
+                     "  device    counted  examples        up", "      down  runs on"));
   for (size_t i = 0; i < std::min(sorted.size(), kShownParticipants); ++i) {
     const auto& person = sorted[i];
     output.Line(StrCat("  ", PadRight(person.name, width), "  ", Hex(person.key).substr(0, 8), "  ",

@@ -79,7 +79,8 @@ Status Serve::Prepare() {
   LINNET_TRY(address_, ParseAddress(command_.listen));
   const bool open = federation_.admission.mode == Federation::Admission::Mode::kOpen;
   if (open && !IsLoopback(address_.host)) {
-    return Fail(Code::kPermission, "admission.mode is \"open\", which is for loopback only, but --listen ",
+    return Fail(Code::kPermission,
+                "admission.mode is \"open\", which is for loopback only, but --listen ",
                 address_.host, " can be reached by others: set admission.mode to \"token\" in ",
                 command_.federation_file, ", or listen on 127.0.0.1");
   }
@@ -93,20 +94,21 @@ Status Serve::Prepare() {
   CoordinatorOptions& coordinator = options.coordinator;
   LINNET_TRY(const PluginEntry* strategy, plugins_.Find(federation_.strategy.id));
   coordinator.strategy = *strategy;
-  if (!open) LINNET_TRY(coordinator.token, ReadToken(federation_.admission.token_file));
+  if (!open) {
+    LINNET_TRY(coordinator.token, ReadToken(federation_.admission.token_file));
+  }
   LINNET_TRY(coordinator.evaluation, OpenEvaluation(federation_.evaluate.data, federation_.scale));
   // The weights follow from the store's secret, and the store from the layout: draw them twice.
   const Dataset* like = coordinator.evaluation.get();
   LINNET_TRY(const Model blank, InitialModel(federation_, command_.init, Seed{}, like));
 
   StoreOptions store;
-  store.folder = command_.state.empty() ? DefaultStateFolder("serve", federation_.name)
-                                        : command_.state;
+  store.folder =
+      command_.state.empty() ? DefaultStateFolder("serve", federation_.name) : command_.state;
   store.fresh = command_.fresh;
   store.identity = {federation_.name, LayoutDigest(blank)};
   LINNET_TRY(store_, OpenRoundStore(store));
-  LINNET_TRY(coordinator.initial,
-             InitialModel(federation_, command_.init, store_->secret(), like));
+  LINNET_TRY(coordinator.initial, InitialModel(federation_, command_.init, store_->secret(), like));
   coordinator.federation = federation_;
   coordinator.expect = command_.expect;
 
@@ -138,25 +140,27 @@ void Serve::Announce() {
   const CoordinatorStatus status = coordinator.Status();
   const auto model = LoadModel(*coordinator.model());
   const std::string about = model ? DescribeModel(model->graph) : federation_.model.builtin;
-  output_.Object(Json::Object{{"event", "listening"},
-                              {"federation", federation_.name},
-                              {"address", "ws://" + Host()},
-                              {"page", page_folder_.empty() ? Json() : Json("http://" + Host() + "/")},
-                              {"state", store_->folder()},
-                              {"round", status.round},
-                              {"modelBytes", status.model_bytes}});
+  output_.Object(
+      Json::Object{{"event", "listening"},
+                   {"federation", federation_.name},
+                   {"address", "ws://" + Host()},
+                   {"page", page_folder_.empty() ? Json() : Json("http://" + Host() + "/")},
+                   {"state", store_->folder()},
+                   {"round", status.round},
+                   {"modelBytes", status.model_bytes}});
   output_.Line(StrCat(output_.Bold(federation_.name), ": ", about, ", ", federation_.strategy.id,
                       ", uploads as ", CodecName(federation_.upload)));
   output_.Line(StrCat("  daemons join   linnet join ws://", Host(), " --data SOURCE"));
   if (page_folder_.empty()) {
-    output_.Line(StrCat("  status         http://", Host(), "/v1/status (no page was found beside the "
+    output_.Line(StrCat("  status         http://", Host(),
+                        "/v1/status (no page was found beside the "
                         "program; --web names one)"));
   } else {
     output_.Line(StrCat("  tabs join      ", output_.Bold("http://" + Host() + "/")));
   }
-  output_.Line(StrCat("  state          ", store_->folder(),
-                      status.round > 0 ? StrCat(", goes on after round ", status.round)
-                                       : std::string()));
+  output_.Line(
+      StrCat("  state          ", store_->folder(),
+             status.round > 0 ? StrCat(", goes on after round ", status.round) : std::string()));
   output_.Line(StrCat("  target         ", DescribeTarget(federation_), ", at most ",
                       federation_.round.max_rounds, " rounds"));
 }
@@ -184,8 +188,8 @@ void Serve::OnNotice(const Notice& notice) {
       break;
     case Kind::kUpdateCounted:
       ++open_.counted;
-      output_.Live(StrCat("round ", open_.round, ": ", open_.counted, " of ", open_.invited,
-                          " updates"));
+      output_.Live(
+          StrCat("round ", open_.round, ": ", open_.counted, " of ", open_.invited, " updates"));
       break;
     case Kind::kUpdateRefused:
     case Kind::kAttemptVoid:
@@ -256,13 +260,14 @@ void Serve::Summarize() {
                               {"downlinkBytes", status.downlink_bytes},
                               {"seconds", seconds},
                               {"participants", std::move(people)}});
-  const std::string verdict = failed ? output_.Red("the federation failed")
+  const std::string verdict = failed    ? output_.Red("the federation failed")
                               : !wanted ? output_.Green("all rounds are done")
-                              : good ? output_.Green("the target is reached")
-                                     : output_.Red("the target was missed");
+                              : good    ? output_.Green("the target is reached")
+                                        : output_.Red("the target was missed");
   output_.Line("");
-  output_.Line(StrCat(output_.Bold(federation_.name), ": ", verdict, ": accuracy ", Percent(accuracy),
-                      " after ", status.round, " rounds, ", HumanSeconds(seconds)));
+  output_.Line(StrCat(output_.Bold(federation_.name), ": ", verdict, ": accuracy ",
+                      Percent(accuracy), " after ", status.round, " rounds, ",
+                      HumanSeconds(seconds)));
   PrintAccuracy(output_, status.history);
   PrintParticipants(output_, status.participants);
   output_.Line(StrCat("  in all: up ", HumanBytes(status.uplink_bytes), ", down ",
@@ -277,7 +282,8 @@ void Serve::Save() {
     exit_ = kExitSystem;
     return;
   }
-  output_.Object(Json::Object{{"event", "saved"}, {"file", command_.save}, {"model", Hex(Blake2b(*best))}});
+  output_.Object(
+      Json::Object{{"event", "saved"}, {"file", command_.save}, {"model", Hex(Blake2b(*best))}});
   output_.Line(StrCat("  the best model is in ", command_.save));
 }
 

@@ -24,11 +24,12 @@ Result<PluginTable> MakePluginTable(const std::vector<std::string>& plugin_argum
 // Opens a source, both parts scaled as the federation says (by the training part).
 Result<TrainTest> OpenScaled(const std::string& source, Scaling scaling);
 
-// The part that evaluates: the test part where there is one, else all of it; null for an empty source.
+// The part that evaluates: the test part where there is one, else all of it; null for an empty
+// source.
 Result<std::shared_ptr<const Dataset>> OpenEvaluation(const std::string& source, Scaling scaling);
 
-// The weights a federation begins with: from `init`, from model.file, or built in, drawn from `seed`. A
-// built-in model takes the input shape and classes of `like` when that is not null.
+// The weights a federation begins with: from `init`, from model.file, or built in, drawn from
+// `seed`. A built-in model takes the input shape and classes of `like` when that is not null.
 Result<Model> InitialModel(const Federation& federation, const std::string& init, const Seed& seed,
                            const Dataset* like);
 

@@ -65,7 +65,7 @@ Result<TrainTest> OpenSource(std::string_view source) {
   if (kind == "csv" && colon) return OpenCsv(rest);
   return Fail(Code::kInvalid, "data source \"", source,
               "\" is not known (nearest: ", NearestName(kind, kKinds),
-              "); strokes?writers=0-99&per=60&seed=1, mnist:DIR or ", kCsvUsage, " is wanted");
+              "); strokes?writers=0-99&per=100&seed=1, mnist:DIR or ", kCsvUsage, " is wanted");
 }
 
 }  // namespace linnet

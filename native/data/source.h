@@ -17,7 +17,7 @@ struct TrainTest {
   std::shared_ptr<Dataset> test;  // null when the source has none
 };
 
-// strokes?writers=0-99&per=60&seed=1   drawn here (data/strokes.h); no test part
+// strokes?writers=0-99&per=100&seed=1   drawn here (data/strokes.h); no test part
 // mnist:DIR                            IDX files by their usual names, gzipped or not (idx.h)
 // csv:TRAIN?label=NAME&test=TEST       numeric features (csv.h); test= may be left out
 // Errors name the file or line, what was found and what was wanted; an unknown kind is answered

@@ -1,9 +1,17 @@
 #include "native/http/status_json.h"
 
+#include <algorithm>
+#include <span>
+
 #include "base/bytes.h"
 #include "codec/codec.h"
 
 namespace linnet {
+namespace {
+
+constexpr size_t kShownRounds = 1000;
+
+}  // namespace
 
 Json MetricsJson(const RoundMetrics& metrics) {
   return Json::Object{
@@ -32,7 +40,10 @@ Json StatusJson(const Federation& federation, const Coordinator& coordinator) {
                           {"value", *federation.round.target_value}};
   }
   Json::Array history, participants;
-  for (const RoundMetrics& metrics : status.history) history.push_back(MetricsJson(metrics));
+  const size_t skipped = status.history.size() - std::min(status.history.size(), kShownRounds);
+  for (const RoundMetrics& metrics : std::span(status.history).subspan(skipped)) {
+    history.push_back(MetricsJson(metrics));
+  }
   for (const CoordinatorStatus::Person& person : status.participants) {
     participants.push_back(Json::Object{
         {"device", Hex(person.key)},

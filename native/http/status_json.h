@@ -13,9 +13,9 @@ Json MetricsJson(const RoundMetrics& metrics);
 
 // {"federation", "phase", "finished", "targetReached", "target": {"metric", "value"}, "round",
 // "maxRounds", "attempt", "connected", "invited", "received", "model", "modelBytes", "codec",
-// "strategy", "uplinkBytes", "downlinkBytes", "inflightBytes", "history": [metrics],
-// "participants": [{"device", "name", "runtime", "connected", "counted", "examples", "uplinkBytes",
-// "downlinkBytes"}]}
+// "strategy", "uplinkBytes", "downlinkBytes", "inflightBytes", "history": [metrics of the last
+// 1000], "participants": [{"device", "name", "runtime", "connected", "counted", "examples",
+// "uplinkBytes", "downlinkBytes"}]}
 Json StatusJson(const Federation& federation, const Coordinator& coordinator);
 
 }  // namespace linnet

@@ -3,6 +3,7 @@
 #define LINNET_TESTS_CODEC_VECTORS_H_
 
 #include <cmath>
+#include <cstring>
 #include <span>
 #include <vector>
 
@@ -21,6 +22,11 @@ inline double Dot(std::span<const float> a, std::span<const float> b) {
   double sum = 0;
   for (size_t i = 0; i < a.size(); ++i) sum += double{a[i]} * b[i];
   return sum;
+}
+
+// Tells -0 from 0.
+inline bool SameBits(std::span<const float> a, std::span<const float> b) {
+  return a.size() == b.size() && std::memcmp(a.data(), b.data(), a.size_bytes()) == 0;
 }
 
 // ||a - b||^2 / ||b||^2.

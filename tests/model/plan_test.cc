@@ -106,7 +106,7 @@ TEST(PlanTest, TheArenaIsSmallerThanTheSumOfAllValues) {
 }
 
 TEST(PlanTest, AnArenaOverOneGibibyteIsRefused) {
-  const Result<Plan> plan = MakePlan(TrainingProgram(Builtin("cnn-small")), 4000);
+  const Result<Plan> plan = MakePlan(TrainingProgram(Builtin("mlp-256-128")), 1 << 20);
   ASSERT_FALSE(plan);
   EXPECT_EQ(plan.error().code, Code::kLimit);
   EXPECT_TRUE(plan.error().message.contains("1073741824")) << plan.error().message;
