@@ -75,7 +75,7 @@ class Builder {
   bool start_object(size_t) { return Open(Json(Json::Object())); }
   bool key(std::string& name) {
     if (!open_.back().keys.insert(name).second) {
-      message_ = StrCat("the key \"", name, "\" was given before in the same object");
+      message_ = StrCat("the key ", Json(name).Dump(), " was given before in the same object");
       return false;
     }
     open_.back().value.as_object().emplace_back(std::move(name), Json());

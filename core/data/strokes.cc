@@ -32,8 +32,8 @@ constexpr double kBowJitter = 0.035;
 constexpr double kNarrowingJitter = 0.12;
 constexpr double kRadiusJitter = 0.08;
 constexpr double kSizeJitter = 0.03;
-constexpr double kShiftJitter = 0.6;  // pixels
-constexpr double kOtherGlyph = 0.05;   // how often a habit is left
+constexpr double kShiftJitter = 0.66;  // pixels
+constexpr double kOtherGlyph = 0.05;  // how often a habit is left
 
 // A curve under way: the pen's places, before and after it is laid on the paper.
 struct Path {
@@ -140,11 +140,12 @@ void Press(const Hand& hand, RandomStream& random, Path& path) {
   const double base = hand.radius * FixedExp(kRadiusJitter * hand.carelessness * random.Normal());
   const double ink = std::clamp(1.08 + 0.08 * random.Normal(), 0.8, 1.2);
   const Wobble pressure(random);
-  size_t first = 0;
+  size_t first = 0, last = 0;  // of the stroke that point i belongs to
   for (size_t i = 0; i < path.size; ++i) {
     PenPoint& point = path.points[i];
-    size_t last = i;
-    while (!path.points[last].up) ++last;
+    if (i == first) {
+      for (last = i; !path.points[last].up;) ++last;
+    }
     // 0 at the ends of a stroke, 1 from its third on.
     const double from_end = static_cast<double>(std::min(i - first, last - i)) /
                             static_cast<double>(std::max<size_t>(last - first, 1));

@@ -117,7 +117,7 @@ Status CheckTogether(const Federation& f, const std::set<std::string_view>& give
     return Fail(Code::kInvalid, "admission.tokenFile: given, but admission.mode is open");
   }
   auto grid = GridExponent(f.limits.max_abs, f.limits.max_examples, f.round.Invited());
-  return grid ? Status() : Annotate(grid.error(), "limits");
+  return grid ? Status() : std::unexpected(grid.error());
 }
 
 // ---- Writing

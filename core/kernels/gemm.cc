@@ -5,6 +5,7 @@
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "kernels/gemm.cc"
 #include "hwy/foreach_target.h"  // IWYU pragma: keep
+#include "kernels/dot-inl.h"
 #include "kernels/gemm-inl.h"
 
 #ifndef LINNET_KERNELS_GEMM_BLOCKS
@@ -21,6 +22,8 @@ constexpr size_t kBlockN = 512;
 constexpr size_t kBlockM = 512;
 // With a single row of tiles nothing is read twice: long blocks spare passes over C.
 constexpr size_t kLongBlockK = 1024;
+// With a transposed B, dot products beat packing up to this height and from this depth.
+constexpr size_t kDotMaxM = 256, kDotMinK = 32;
 
 }  // namespace
 }  // namespace linnet
@@ -60,6 +63,8 @@ void Gemm(const GemmArgs& args) {
   if (args.k == 0) return Epilogue(args);
   const MicroKernels& micro = Micro();
   const size_t max_rows = micro.max_rows;
+  if (args.trans_b && !args.trans_a && args.m <= kDotMaxM && args.k >= kDotMinK)
+    return DotProducts(args);
   const size_t vectors = micro.vectors[TallestTile(args.m, max_rows)];
   // Rows of B are read in place when few tiles share them.
   const bool pack = args.trans_b || args.m > 3 * max_rows;

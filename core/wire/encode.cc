@@ -77,24 +77,21 @@ void Write(const TrainSettings& m, schema::TrainSettings::Builder b) {
 
 // ---- Session
 
+// Its fields are checked by CheckHello.
 void Write(const Hello& m, Envelope envelope) {
-  LINNET_CHECK(m.version_min >= 1 && m.version_min <= m.version_max);
-  LINNET_CHECK(m.properties.size() <= kMaxProperties);
   auto b = envelope.initHello();
   b.setVersionMin(m.version_min);
   b.setVersionMax(m.version_max);
-  b.setFederation(Label(m.federation));
+  b.setFederation(Text(m.federation));
   b.setDeviceKey(Data(m.device_key));
-  b.setToken(Checked(m.token, kMaxTokenBytes, TextKind::kLabel));
+  b.setToken(Text(m.token));
   b.setName(Text(LabelForPeople(m.name)));
   b.setRuntime(Text(LabelForPeople(m.runtime)));
   b.setExamples(m.examples);
   auto properties = b.initProperties(m.properties.size());
   for (size_t i = 0; i < m.properties.size(); ++i) {
-    const auto& [key, value] = m.properties[i];
-    LINNET_CHECK(!key.empty());
-    properties[i].setKey(Label(key));
-    properties[i].setValue(Checked(value, kMaxPropertyValue, TextKind::kText));
+    properties[i].setKey(Text(m.properties[i].first));
+    properties[i].setValue(Text(m.properties[i].second));
   }
 }
 void Write(const Challenge& m, Envelope envelope) {
@@ -308,9 +305,7 @@ size_t SegmentWords(const Message& message) {
   return words;
 }
 
-}  // namespace
-
-Bytes EncodeMessage(const Message& message) {
+Bytes Frame(const Message& message) {
   constexpr size_t kTableBytes = 8;  // u32 segments - 1, u32 words of the only segment
   Bytes frame(kTableBytes + SegmentWords(message) * sizeof(capnp::word));
   capnp::FlatMessageBuilder builder(
@@ -322,10 +317,46 @@ Bytes EncodeMessage(const Message& message) {
   StoreLE<uint32_t>(frame.data(), 0);
   StoreLE<uint32_t>(frame.data() + 4, static_cast<uint32_t>(words));
   frame.resize(kTableBytes + words * sizeof(capnp::word));
-  const size_t limit = std::holds_alternative<Hello>(message) ? kMaxFrameBeforeWelcome : kMaxFrame;
-  LINNET_CHECK_MSG(frame.size() <= limit, MessageName(message), " of ", frame.size(),
-                   " bytes, at most ", limit);
   return frame;
+}
+
+Status CheckField(std::string_view field, std::string_view text, size_t max_bytes, TextKind kind) {
+  if (text.size() > max_bytes) {
+    return Fail(Code::kInvalid, field, " has ", text.size(), " bytes, wanted at most ", max_bytes);
+  }
+  if (IsClean(text, kind)) return {};
+  return Fail(Code::kInvalid, field, " is not UTF-8 without control characters");
+}
+
+}  // namespace
+
+Status CheckHello(const Hello& m) {
+  if (m.version_min == 0 || m.version_min > m.version_max) {
+    return Fail(Code::kInvalid, "versions ", m.version_min, " to ", m.version_max, " are no range");
+  }
+  LINNET_TRY_STATUS(CheckField("the federation's name", m.federation, kMaxLabel, TextKind::kLabel));
+  LINNET_TRY_STATUS(CheckField("the token", m.token, kMaxTokenBytes, TextKind::kLabel));
+  if (m.properties.size() > kMaxProperties) {
+    return Fail(Code::kInvalid, "found ", m.properties.size(), " properties, wanted at most ",
+                kMaxProperties);
+  }
+  for (const auto& [key, value] : m.properties) {
+    if (key.empty()) return Fail(Code::kInvalid, "a property's key is empty");
+    LINNET_TRY_STATUS(CheckField("a property's key", key, kMaxLabel, TextKind::kLabel));
+    LINNET_TRY_STATUS(CheckField("the property " + key, value, kMaxPropertyValue, TextKind::kText));
+  }
+  const size_t bytes = Frame(m).size();
+  if (bytes <= kMaxFrameBeforeWelcome) return {};
+  return Fail(Code::kInvalid, "token and properties make a hello of ", bytes,
+              " bytes, wanted at most ", kMaxFrameBeforeWelcome);
+}
+
+Bytes EncodeMessage(const Message& message) {
+  if (const Hello* hello = std::get_if<Hello>(&message)) {
+    const Status status = CheckHello(*hello);
+    LINNET_CHECK_MSG(status.has_value(), status ? "" : status.error().message);
+  }
+  return Frame(message);
 }
 
 }  // namespace linnet

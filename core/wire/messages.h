@@ -251,6 +251,10 @@ using Message =
 // "hello", "update.begin", ...: for logs and errors.
 std::string_view MessageName(const Message& message);
 
+// Whether a hello is within its limits, for those who make one of what users gave them: kInvalid
+// names the field, what was found and what is wanted.
+Status CheckHello(const Hello& hello);
+
 // One frame. Checked: every limit above (our own mistake otherwise).
 Bytes EncodeMessage(const Message& message);
 

@@ -71,6 +71,9 @@ class SqliteStore final : public RoundStore {
     LINNET_TRY_STATUS(CheckIdentity());
     LINNET_TRY_STATUS(PrepareAll());
     LINNET_TRY(tidier_, Database::Open(path));
+    // A connection that has read nothing does not know of the journal and tidies nothing.
+    LINNET_TRY([[maybe_unused]] const int64_t rows,
+               tidier_.Number("SELECT count(*) FROM identity"));
     return {};
   }
 

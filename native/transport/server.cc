@@ -20,7 +20,7 @@ namespace opcode = websocketpp::frame::opcode;
 
 constexpr uint64_t kSweepTimer = ~uint64_t{0};
 constexpr uint64_t kShutdownTimer = ~uint64_t{1};
-constexpr uint32_t kSweepMs = 1000;
+constexpr uint32_t kMinSweepMs = 20, kMaxSweepMs = 1000;
 
 std::string HostOf(const std::string& host_and_port) {
   if (!host_and_port.empty() && host_and_port[0] == '[') {
@@ -80,6 +80,8 @@ class ServerImpl final : public Server {
     endpoint_.set_max_message_size(options_.first_message_bytes);
     endpoint_.set_max_http_body_size(4096);
     SetHandlers();
+    const uint32_t shortest = std::min({options_.ping_ms, options_.pong_ms, options_.message_ms});
+    sweep_ms_ = std::clamp(shortest / 4, kMinSweepMs, kMaxSweepMs);
     if (!ec) endpoint_.listen(*found.begin(), ec);
     if (!ec) endpoint_.start_accept(ec);
     if (ec) {
@@ -322,7 +324,7 @@ class ServerImpl final : public Server {
         con->ping("", ec);
       }
     }
-    loop_.SetTimer(kSweepTimer, kSweepMs, [this] { Sweep(); });
+    loop_.SetTimer(kSweepTimer, sweep_ms_, [this] { Sweep(); });
   }
 
   Loop& loop_;
@@ -330,6 +332,7 @@ class ServerImpl final : public Server {
   ServerHandlers handlers_;
   Endpoint endpoint_;
   uint16_t port_ = 0;
+  uint32_t sweep_ms_ = kMaxSweepMs;
   uint64_t last_id_ = 0;
   std::shared_ptr<size_t> open_sockets_ = std::make_shared<size_t>(0);
   std::unordered_map<uint64_t, ConnectionPtr> connections_;

@@ -157,7 +157,7 @@ TEST(FederationTest, CapsThatRuinTheExactMeanAreRefused) {
   auto refused = with("1024", "1048576", 32);
   ASSERT_FALSE(refused);
   EXPECT_EQ(refused.error().code, Code::kInvalid);
-  EXPECT_TRUE(refused.error().message.starts_with("limits: ")) << refused.error().message;
+  EXPECT_TRUE(refused.error().message.starts_with("limits.maxAbs ")) << refused.error().message;
   EXPECT_NE(refused.error().message.find("-15"), std::string::npos) << refused.error().message;
   EXPECT_FALSE(with("1e6", "536870911", 1000));
 }

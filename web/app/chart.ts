@@ -82,14 +82,14 @@ export class RoundChart {
     const line = (label: string, scale: string, name: string, digits: (v: number) => string): uPlot.Series => ({
       label, scale, stroke: colour(name), width: 2, spanGaps: true,
       points: {show: points, size: 5, fill: colour(name), stroke: colour(name)},
-      value: (_, v: number | null) => (v === null ? '–' : digits(v)),
+      value: (_, v: number | null) => (v === null ? '' : digits(v)),
     });
     const asPercent = (v: number): string => `${(v * 100).toFixed(1)} %`;
     return {
       ...this.size(),
       padding: [12, 6, 0, 2],
       cursor: {y: false, points: {size: 8}},
-      legend: {live: true},
+      legend: {live: true, isolate: false, markers: {width: 0, fill: (_, i) => colour(['--muted', '--teal', '--rose', '--muted'][i] ?? '--muted')}},
       scales: {
         x: {time: false, range: (_, min, max) => [Math.min(min, 1), Math.max(max, min + 5)]},
         accuracy: {range: (_, min) => [Math.max(0, Math.floor((Math.min(min, 0.85) - 0.02) * 10) / 10), 1]},
@@ -101,10 +101,10 @@ export class RoundChart {
         axis('loss', {side: 1, size: 44, grid: {show: false}, values: (_, ticks) => ticks.map((v) => v.toFixed(v < 1 ? 2 : 1))}),
       ],
       series: [
-        {label: 'round'},
+        {label: 'round', value: (_, v: number | null) => (v === null ? '' : String(v))},
         line('accuracy', 'accuracy', '--teal', asPercent),
         line('loss', 'loss', '--rose', (v) => v.toFixed(3)),
-        {label: 'target', scale: 'accuracy', stroke: colour('--muted'), width: 1, dash: [4, 5], points: {show: false}, value: (_, v: number | null) => (v === null ? '–' : asPercent(v))},
+        {label: 'target', scale: 'accuracy', stroke: colour('--muted'), width: 1, dash: [4, 5], points: {show: false}, value: (_, v: number | null) => (v === null ? '' : asPercent(v))},
       ],
     };
   }

@@ -77,6 +77,6 @@ function nameOf(person: Person): string {
 }
 
 function runtimeOf(runtime: string): string {
-  if (runtime.startsWith('wasm')) return runtime === 'wasm/relaxed' ? 'a tab, relaxed SIMD' : 'a tab';
-  return runtime.replace('native/', 'a daemon, ');
+  if (runtime.startsWith('wasm')) return runtime === 'wasm/relaxed' ? 'browser tab, relaxed SIMD' : 'browser tab';
+  return runtime.replace('native/', 'daemon, ');
 }

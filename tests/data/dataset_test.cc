@@ -1,0 +1,108 @@
+#include "data/dataset.h"
+
+#include <numeric>
+
+#include "gtest/gtest.h"
+
+namespace linnet {
+namespace {
+
+Dataset Floats() {
+  Dataset data;
+  data.shape = {3};
+  data.classes = 2;
+  // The last feature is constant.
+  data.f32 = {-1, 10, 5, 3, 20, 5, 1, 60, 5};
+  data.labels = {0, 1, 1};
+  return data;
+}
+
+Dataset Pixels() {
+  Dataset data;
+  data.shape = {1, 2, 1};
+  data.classes = 3;
+  data.u8 = {0, 255, 51, 102};
+  data.labels = {2, 0};
+  return data;
+}
+
+std::vector<float> GatherAll(const Dataset& data) {
+  std::vector<uint32_t> rows(data.size());
+  std::iota(rows.begin(), rows.end(), 0u);
+  std::vector<float> x(data.size() * data.features());
+  std::vector<int32_t> y(data.size());
+  data.Gather(rows, x.data(), y.data());
+  return x;
+}
+
+TEST(DatasetTest, GatherTakesTheRowsNamedInTheirOrder) {
+  Dataset data = Floats();
+  SetScaling(data, Scaling::kNone);
+  const uint32_t rows[] = {2, 0, 2};
+  float x[9];
+  int32_t y[3];
+  data.Gather(rows, x, y);
+  EXPECT_EQ(std::vector<float>(x, x + 9), (std::vector<float>{1, 60, 5, -1, 10, 5, 1, 60, 5}));
+  EXPECT_EQ(std::vector<int32_t>(y, y + 3), (std::vector<int32_t>{1, 0, 1}));
+}
+
+TEST(DatasetTest, UnitScalingMapsBytesAndRangesToZeroAndOne) {
+  Dataset pixels = Pixels();
+  SetScaling(pixels, Scaling::kUnit);
+  const auto x = GatherAll(pixels);
+  EXPECT_EQ(x[0], 0);
+  EXPECT_EQ(x[1], 1);
+  EXPECT_FLOAT_EQ(x[2], 0.2f);
+  Dataset floats = Floats();
+  SetScaling(floats, Scaling::kUnit);
+  // A feature without a range becomes 0.
+  EXPECT_EQ(GatherAll(floats), (std::vector<float>{0, 0, 0, 1, 0.2f, 0, 0.5f, 1, 0}));
+}
+
+TEST(DatasetTest, StandardScalingGivesMeanZeroAndDeviationOne) {
+  Dataset floats = Floats();
+  SetScaling(floats, Scaling::kStandard);
+  const auto x = GatherAll(floats);
+  for (size_t j = 0; j < 2; ++j) {
+    EXPECT_NEAR(x[j] + x[3 + j] + x[6 + j], 0, 1e-5);
+    EXPECT_NEAR(x[j] * x[j] + x[3 + j] * x[3 + j] + x[6 + j] * x[6 + j], 3, 1e-5);
+  }
+  // A constant feature stays finite and near 0, whatever f32 makes of 5 * 1e6 - 5e6.
+  for (size_t i = 0; i < 3; ++i) EXPECT_NEAR(x[3 * i + 2], 0, 0.5);
+  Dataset pixels = Pixels();
+  SetScaling(pixels, Scaling::kStandard);
+  EXPECT_NEAR(GatherAll(pixels)[0], -1, 1e-5);
+}
+
+TEST(DatasetTest, ATestPartIsScaledAsItsTrainingPart) {
+  Dataset train = Floats();
+  SetScaling(train, Scaling::kUnit);
+  Dataset test = Floats();
+  test.f32[0] = 7;
+  CopyScaling(train, test);
+  EXPECT_EQ(GatherAll(test)[0], 2);
+}
+
+TEST(DatasetTest, AWholeViewHoldsEveryRow) {
+  const auto data = std::make_shared<Dataset>(Floats());
+  const DataView view = WholeView(data);
+  EXPECT_EQ(view.data, data);
+  EXPECT_EQ(view.rows, (std::vector<uint32_t>{0, 1, 2}));
+}
+
+TEST(DatasetDeathTest, ARowThatIsNotThereIsOurOwnMistake) {
+#ifdef __EMSCRIPTEN__
+  GTEST_SKIP() << "WebAssembly has no processes to die in";
+#else
+  Dataset data = Floats();
+  const uint32_t rows[] = {3};
+  float x[3];
+  int32_t y[1];
+  EXPECT_DEATH(data.Gather(rows, x, y), "SetScaling comes before Gather");
+  SetScaling(data, Scaling::kNone);
+  EXPECT_DEATH(data.Gather(rows, x, y), "check failed: indices");
+#endif
+}
+
+}  // namespace
+}  // namespace linnet
