@@ -43,7 +43,6 @@ void ScaleByRange(const std::vector<T>& raw, size_t features, Dataset& data) {
   const FeatureStatistics<T> statistics(raw, features);
   for (size_t j = 0; j < features; ++j) {
     const double range = statistics.high[j] - statistics.low[j];
-    // A feature without a range becomes 0.
     const double scale = range > 0 ? 1 / range : 0;
     data.scale[j] = static_cast<float>(scale);
     data.offset[j] = static_cast<float>(-statistics.low[j] * scale);
@@ -55,8 +54,9 @@ void ScaleToStandard(const std::vector<T>& raw, size_t features, Dataset& data) 
   const FeatureStatistics<T> statistics(raw, features);
   for (size_t j = 0; j < features; ++j) {
     const double range = statistics.high[j] - statistics.low[j];
-    const double floor = range > 0 ? kDeviationFloor * range : kDeviationFloor;
-    const double scale = 1 / std::max(statistics.deviation[j], floor);
+    // 1 / 1e-6 would turn the smallest change of a constant feature elsewhere into a huge value.
+    const double scale =
+        range > 0 ? 1 / std::max(statistics.deviation[j], kDeviationFloor * range) : 0;
     data.scale[j] = static_cast<float>(scale);
     data.offset[j] = static_cast<float>(-statistics.mean[j] * scale);
   }

@@ -34,7 +34,8 @@ struct Dataset {
 };
 
 // Sets scale and offset: kNone (1, 0), kUnit (u8: 1/255; f32: by each feature's range in `data`),
-// kStandard (by each feature's mean and deviation, deviation floored at 1e-6 of the range or 1e-6).
+// kStandard (by each feature's mean and deviation, deviation floored at 1e-6 of the range). A
+// feature that is constant in `data` becomes 0 by its range, mean or deviation alike.
 void SetScaling(Dataset& data, Scaling scaling);
 // Gives `to` the scale and offset of `from` (a test part is scaled as its training part).
 void CopyScaling(const Dataset& from, Dataset& to);

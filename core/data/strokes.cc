@@ -33,7 +33,7 @@ constexpr double kNarrowingJitter = 0.12;
 constexpr double kRadiusJitter = 0.08;
 constexpr double kSizeJitter = 0.03;
 constexpr double kShiftJitter = 0.66;  // pixels
-constexpr double kOtherGlyph = 0.05;  // how often a habit is left
+constexpr double kOtherGlyph = 0.05;   // how often a habit is left
 
 // A curve under way: the pen's places, before and after it is laid on the paper.
 struct Path {

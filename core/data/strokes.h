@@ -26,9 +26,9 @@ int32_t DrawStroke(uint64_t seed, uint32_t writer, uint32_t index, uint8_t* out)
 void DrawDigit(uint64_t seed, uint32_t writer, uint32_t index, int digit, uint8_t* out);
 // Rows by writer, then index; shape {28, 28, 1}, 10 classes, scaling kUnit.
 Dataset MakeStrokes(const StrokesOptions& options);
-// Parses "strokes" or "strokes?writers=0-99&per=100&seed=1&first=0" (these are the defaults, `first`
-// is first_index; writers=7 is one). kInvalid names an unknown key with the nearest known one;
-// kLimit beyond 2^20 images. ones).
+// Parses "strokes" or "strokes?writers=0-99&per=100&seed=1&first=0" (these are the defaults,
+// `first` is first_index; writers=7 is one). kInvalid names an unknown key with the nearest known
+// one; kLimit beyond 2^20 images. ones).
 Result<StrokesOptions> ParseStrokes(std::string_view source);
 
 }  // namespace linnet

@@ -4,7 +4,9 @@
 #include <cstdio>
 #include <exception>
 #include <iostream>
+#include <string_view>
 
+#include "fed/federation.h"
 #include "linnet/version.h"
 
 namespace linnet {
@@ -14,6 +16,8 @@ constexpr char kCodes[] =
     "\nExit codes: 0 good, 1 the target was missed or the federation failed, 2 arguments, "
     "federation "
     "file,\ndata or plugin are wrong, 3 the system or the other side refused.\n";
+
+constexpr char kHelpFederation[] = "--help-federation";
 
 std::string Footer(const std::string& example) {
   return "\nExample:\n  " + example + "\n" + kCodes;
@@ -38,6 +42,8 @@ void AddServe(CLI::App& app, ServeCommand& c) {
                   "Origin of another page that may join, e.g. https://example.org");
   sub->add_flag("--once", c.once, "End after the summary: 0 when the target was reached, else 1");
   sub->add_flag("--json", c.json, "One JSON object a line instead of text");
+  sub->add_flag_function(
+      kHelpFederation, [](int64_t) {}, "Print what a federation file may say and exit");
   sub->footer(Footer("linnet serve native/examples/strokes.json --listen 127.0.0.1:8787"));
 }
 
@@ -164,6 +170,11 @@ std::variant<Command, int> ParseCommandLine(int argc, const char* const* argv) {
   AddSimulate(app, simulate);
   AddInfer(app, infer);
   AddStatus(app, status);
+  for (int i = 1; i < argc; ++i) {
+    if (std::string_view(argv[i]) != kHelpFederation) continue;
+    std::cout << FederationHelp();
+    return kExitGood;
+  }
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {

@@ -64,6 +64,13 @@ TEST(CommandLineTest, EachCommandHelpsWithAnExampleAndTheExitCodes) {
   }
 }
 
+TEST(CommandLineTest, TheFederationFilesKeysAreListed) {
+  const Parsed parsed = Parse({"serve", "--help-federation"});
+  ASSERT_TRUE(std::holds_alternative<int>(parsed.result));
+  EXPECT_EQ(std::get<int>(parsed.result), 0);
+  EXPECT_NE(parsed.out.find("round.cohort"), std::string::npos) << parsed.out;
+}
+
 TEST(CommandLineTest, OptionsReachTheirCommand) {
   const Parsed parsed =
       Parse({"serve", "f.json", "--listen", "[::1]:1", "--plugin", "a#1", "--plugin", "b#2",

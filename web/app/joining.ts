@@ -122,6 +122,7 @@ export class JoiningView {
     byId('taking-part', HTMLElement).hidden = !joined;
     byId('log-empty', HTMLElement).hidden = true;
     byId('training', HTMLProgressElement).value = 0;
+    byId('pause', HTMLButtonElement).hidden = false;
     setText(byId('pause', HTMLButtonElement), 'Pause');
     this.note('', 'info');
     if (joined) byId('pause', HTMLButtonElement).focus();
@@ -181,6 +182,7 @@ export class JoiningView {
         setText(activity, notice.paused ? `Paused: ${notice.why}.` : 'Going on. Waiting for a round.');
         break;
       case 'finished':
+        byId('pause', HTMLButtonElement).hidden = true;
         setText(activity, 'The federation has finished. Thank you for taking part.');
         break;
       case 'error':
@@ -190,7 +192,8 @@ export class JoiningView {
       default:
         break;
     }
-    if (notice.kind !== 'model-ready') this.log(notice.text);
+    const line = logLine(notice);
+    if (line) this.log(line);
     this.showFigures();
   }
 
@@ -217,5 +220,21 @@ export class JoiningView {
       line.append(make('strong', '', term), make('span', '', text));
       return line;
     }));
+  }
+}
+
+// Notices in the page's own numbers; "" = not worth a line.
+function logLine(notice: Notice): string {
+  switch (notice.kind) {
+    case 'model-ready':
+      return '';
+    case 'round-closed':
+      return `round ${notice.round} closed: ${notice.counted} updates, accuracy ${format.percent(notice.accuracy)}`;
+    case 'uploading':
+      return `round ${notice.round}: sending ${format.bytes(notice.bytes)}`;
+    case 'evaluated':
+      return `round ${notice.round}: ${format.percent(notice.accuracy)} on the examples kept aside here`;
+    default:
+      return notice.text;
   }
 }
