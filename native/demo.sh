@@ -51,7 +51,6 @@ demo() {
     kill -0 "$serve" 2>/dev/null || fail "the coordinator ended before it listened" "Its own words are above."
     sleep 0.1
   done
-  say "${bold}Join with a tab: http://127.0.0.1:$port/${plain}"
   for ((i = 0; i < participants; ++i)); do
     first=$((i * writers))
     build/native/linnet join "ws://127.0.0.1:$port" --data "strokes?writers=$first-$((first + writers - 1))" \
@@ -66,7 +65,8 @@ demo() {
   wait "$serve" || status=$?
   if [[ -n $interrupted ]]; then status=0 && { wait "$serve" || status=$?; }; fi
   if [[ -n $tab && -z $interrupted ]]; then
-    wait "$tab" || { status=1 && tail -n 20 "$logs/demo-tab.log" && say "The tab's updates were not aggregated: $logs/demo-tab.log"; }
+    wait "$tab" || status=1
+    tail -n "$((status ? 20 : 1))" "$logs/demo-tab.log"
   fi
   stop_demo
   exit "$status"

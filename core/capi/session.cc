@@ -7,7 +7,7 @@
 #include <tuple>
 
 #include "base/nearest.h"
-#include "data/strokes.h"
+#include "fed/federation.h"
 #include "wire/text.h"
 
 namespace linnet {
@@ -81,21 +81,17 @@ Scaling ScalingOf(const Json& federation) {
   return scale->as_string() == "standard" ? Scaling::kStandard : Scaling::kUnit;
 }
 
+// The same keys and numbers as the federation file's "train", and what the round adds.
 std::string SettingsOf(const TrainWork& work) {
-  const TrainSettings& settings = work.settings;
-  return Json(Json::Object{{"optimizer", settings.optimizer},
-                           {"learningRate", settings.learning_rate},
-                           {"momentum", settings.momentum},
-                           {"weightDecay", settings.weight_decay},
-                           {"clipNorm", settings.clip_norm},
-                           {"batchSize", settings.batch_size},
-                           {"epochs", settings.epochs},
-                           {"maxSteps", settings.max_steps},
-                           {"client", settings.client},
-                           {"clientConfig", settings.client_config},
-                           {"maxExamples", work.max_examples},
-                           {"round", work.round}})
-      .Dump();
+  Federation federation;
+  federation.train = work.settings;
+  const Json all = FederationToJson(federation);
+  Json settings = *all.Find("train");
+  settings.Set("client", work.settings.client);
+  settings.Set("clientConfig", work.settings.client_config);
+  settings.Set("maxExamples", work.max_examples);
+  settings.Set("round", work.round);
+  return settings.Dump();
 }
 
 }  // namespace

@@ -123,6 +123,26 @@ void SetScaling(Dataset& data, Scaling scaling) {
   }
 }
 
+Status SetFixedScaling(Dataset& data, std::span<const float> mean,
+                       std::span<const float> deviation) {
+  const size_t features = data.features();
+  if (mean.size() != deviation.size() || (mean.size() != 1 && mean.size() != features))
+    return Fail(Code::kInvalid, "data.mean and data.deviation have ", mean.size(), " and ",
+                deviation.size(), " values, wanted 1 or ", features, " (the features) in both");
+  std::vector<float> scale(mean.size()), offset(mean.size());
+  for (size_t j = 0; j < mean.size(); ++j) {
+    scale[j] = 1.0f / deviation[j];
+    offset[j] = -mean[j] * scale[j];
+    if (!(deviation[j] > 0) || !std::isfinite(scale[j]) || !std::isfinite(offset[j]))
+      return Fail(Code::kInvalid, "data.mean and data.deviation of feature ", j, ": found ",
+                  mean[j], " and ", deviation[j],
+                  ", wanted finite numbers and a deviation above 0");
+  }
+  data.scale = std::move(scale);
+  data.offset = std::move(offset);
+  return {};
+}
+
 void CopyScaling(const Dataset& from, Dataset& to) {
   LINNET_CHECK(from.features() == to.features());
   to.scale = from.scale;

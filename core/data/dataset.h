@@ -37,6 +37,11 @@ struct Dataset {
 // kStandard (by each feature's mean and deviation, deviation floored at 1e-6 of the range). A
 // feature that is constant in `data` becomes 0 by its range, mean or deviation alike.
 void SetScaling(Dataset& data, Scaling scaling);
+// out = (raw - mean[j]) / deviation[j], with one value for all features or one for each: the same
+// for every participant of a federation. kInvalid names a wrong count or a deviation that is not
+// positive.
+Status SetFixedScaling(Dataset& data, std::span<const float> mean,
+                       std::span<const float> deviation);
 // Gives `to` the scale and offset of `from` (a test part is scaled as its training part).
 void CopyScaling(const Dataset& from, Dataset& to);
 

@@ -42,10 +42,10 @@ struct CoordinatorOptions {
   Recovered recovered;
   PluginEntry strategy;  // looked up by the host in its plugin table
   std::shared_ptr<const Dataset>
-      evaluation;     // central test data, scaled; null = federated evaluation
-  Seed secret{};      // behind selection, assignment ids and round seeds; kept by the
-                      // store in `serve`, the user's seed in `simulate`
-  std::string token;  // admission.mode token: what a hello must carry
+      evaluation;                   // central test data, scaled; null = federated evaluation
+  Seed secret{};                    // behind selection, assignment ids and round seeds; kept by the
+                                    // store in `serve`, the user's seed in `simulate`
+  std::vector<std::string> tokens;  // admission.mode token: a hello must carry one of these
   uint64_t inflight_budget = 64ull << 20;  // bytes of announced uploads that may flow at once
   uint32_t handshake_ms = 5000;            // from Connected to Proof
   uint32_t return_grace_ms = 5000;  // how long a round waits for an invited one that disconnected

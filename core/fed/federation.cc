@@ -116,6 +116,16 @@ Status CheckTogether(const Federation& f, const std::set<std::string_view>& give
   if (!token && !f.admission.token_file.empty()) {
     return Fail(Code::kInvalid, "admission.tokenFile: given, but admission.mode is open");
   }
+  if (f.mean.size() != f.deviation.size()) {
+    return Fail(Code::kInvalid, "data.mean, data.deviation: found ", f.mean.size(), " and ",
+                f.deviation.size(), " values, wanted as many in both");
+  }
+  if (!f.mean.empty() && f.scale != Scaling::kStandard) {
+    return Fail(Code::kInvalid, "data.mean: given, but data.scale is not standard");
+  }
+  if (std::ranges::any_of(f.deviation, [](float d) { return !(d > 0); })) {
+    return Fail(Code::kInvalid, "data.deviation: found a value that is not above 0");
+  }
   auto grid = GridExponent(f.limits.max_abs, f.limits.max_examples, f.round.Invited());
   return grid ? Status() : std::unexpected(grid.error());
 }
@@ -173,6 +183,12 @@ Json PublicFederation(const Federation& federation) {
     if (Json value = key.get(shown); !value.is_null()) Put(json, key.path, std::move(value));
   }
   return json;
+}
+
+Status ScaleAsTold(const Federation& federation, Dataset& data) {
+  if (!federation.mean.empty()) return SetFixedScaling(data, federation.mean, federation.deviation);
+  SetScaling(data, federation.scale);
+  return {};
 }
 
 std::string FederationHelp() {

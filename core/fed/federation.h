@@ -7,6 +7,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "base/json.h"
 #include "base/result.h"
@@ -29,6 +30,9 @@ struct Federation {
 
   TrainSettings train;  // `client` and `client_config` come from the strategy, not from the file
   Scaling scale = Scaling::kUnit;
+  // With kStandard: the mean and deviation of every feature (or one for all), the same for all
+  // participants. Empty: each source's own.
+  std::vector<float> mean, deviation;
 
   struct Strategy {
     std::string id = "fedavg";
@@ -77,6 +81,10 @@ Json FederationToJson(const Federation& federation);
 // What participants may know: name, model (a file's name without its folder), train, data,
 // strategy.id, round, limits, upload. Is itself a federation file.
 Json PublicFederation(const Federation& federation);
+
+// Gives data the federation's scaling (data.scale, data.mean, data.deviation). kInvalid when the
+// lists have another number of features than the data.
+Status ScaleAsTold(const Federation& federation, Dataset& data);
 
 // A text table for people: key, what is admitted, default, meaning.
 std::string FederationHelp();

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <cmath>
 #include <cstdlib>
 #include <type_traits>
 #include <utility>
@@ -189,6 +190,31 @@ Key MinimumKey() {
   return key;
 }
 
+// At most 100 values, so that what participants are told fits into its message.
+template <typename Field>
+Key Numbers(std::string_view path, Field field, std::string_view meaning) {
+  const std::string wanted = "a list of 1 to 100 numbers";
+  const auto set = [=](Draft& draft, const Json& value) -> Status {
+    if (!value.is_array() || value.as_array().empty() || value.as_array().size() > 100)
+      return Unwanted(value, wanted);
+    std::vector<float> numbers;
+    for (const Json& number : value.as_array()) {
+      if (!number.is_number() || !(std::abs(number.as_double()) <= 1e30))
+        return Unwanted(number, "a number in -1e30..1e30");
+      numbers.push_back(static_cast<float>(number.as_double()));
+    }
+    field(draft.federation) = std::move(numbers);
+    return {};
+  };
+  const auto get = [=](const Federation& f) {
+    if (field(f).empty()) return Json();
+    Json::Array numbers;
+    for (const float number : field(f)) numbers.push_back(Number(number));
+    return Json(std::move(numbers));
+  };
+  return {path, wanted, "of each source", meaning, set, get};
+}
+
 Key StrategyConfigKey() {
   const auto set = [](Draft& draft, const Json& value) -> Status {
     if (!value.is_object()) return Unwanted(value, "an object");
@@ -260,6 +286,8 @@ const std::vector<Key>& Keys() {
           "data.scale",
           {{"none", Scaling::kNone}, {"unit", Scaling::kUnit}, {"standard", Scaling::kStandard}},
           LINNET_FIELD(scale), "features as they are, to 0..1 by range, or by mean and deviation"),
+      Numbers("data.mean", LINNET_FIELD(mean), "with standard: of each feature, or one for all"),
+      Numbers("data.deviation", LINNET_FIELD(deviation), "with standard: as data.mean, above 0"),
       Text("strategy.id", 128, LINNET_FIELD(strategy.id), "\"fedavg\"",
            "how updates become a model"),
       StrategyConfigKey(),

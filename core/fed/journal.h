@@ -68,8 +68,8 @@ struct Persist {
 
 // What a coordinator starts from; empty for a new federation.
 struct Recovered {
-  uint64_t round = 0;  // last committed, 0 = none
-  SharedBytes model;   // its checkpoint, null = none
+  uint64_t round = 0;      // last committed, 0 = none
+  SharedBytes model;       // its checkpoint, null = none
   SharedBytes best_model;  // the best checkpoint by the target metric, null = none
   Bytes strategy_state;
   uint64_t open_round = 0;  // a round with an attempt that was never committed, 0 = none

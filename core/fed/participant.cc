@@ -39,6 +39,11 @@ ParticipantMachine::ParticipantMachine(ParticipantOptions options)
 }
 
 std::vector<Participant::Action> ParticipantMachine::Start(uint64_t) {
+  if (auto valid = CheckHello(MakeHello()); !valid) {
+    ended_ = valid.error().message;
+    Tell(ParticipantNotice::Kind::kError, ended_);
+    return Take();
+  }
   Store();
   session_ = Session::kConnecting;
   Tell(ParticipantNotice::Kind::kConnecting, "connecting", Json::Object{{"delayMs", 0}});
@@ -70,7 +75,16 @@ std::vector<Participant::Action> ParticipantMachine::Handle(const Event& event, 
     if (auto train = std::dynamic_pointer_cast<TrainWork>(computed->work)) {
       OnTrained(train);
     } else if (auto evaluated = std::dynamic_pointer_cast<EvaluateWork>(computed->work)) {
-      if (!evaluated->status || session_ != Session::kWelcomed) return Take();
+      const Metrics& found = evaluated->metrics;
+      // From a host's own callback anything may come.
+      const bool sound = found.examples > 0 && found.correct <= found.examples;
+      if (!evaluated->status || !sound || session_ != Session::kWelcomed) {
+        if (evaluated->status && !sound)
+          Tell(ParticipantNotice::Kind::kError,
+               StrCat("evaluation found ", found.correct, " of ", found.examples,
+                      " examples correct: not reported"));
+        return Take();
+      }
       EvaluateReport report;
       report.round = evaluated->round;
       report.model = held_.digest;
@@ -89,9 +103,7 @@ std::vector<Participant::Action> ParticipantMachine::Handle(const Event& event, 
   return Take();
 }
 
-void ParticipantMachine::OnConnected(ConnectionId connection) {
-  connection_ = connection;
-  session_ = Session::kGreeting;
+Hello ParticipantMachine::MakeHello() const {
   Hello hello;
   hello.federation = options_.federation;
   hello.device_key = options_.state.device.public_key;
@@ -100,7 +112,13 @@ void ParticipantMachine::OnConnected(ConnectionId connection) {
   hello.runtime = options_.runtime;
   hello.examples = options_.examples ? options_.examples : options_.train.size();
   hello.properties = options_.properties;
-  const auto frame = std::make_shared<const Bytes>(EncodeMessage(hello));
+  return hello;
+}
+
+void ParticipantMachine::OnConnected(ConnectionId connection) {
+  connection_ = connection;
+  session_ = Session::kGreeting;
+  const auto frame = std::make_shared<const Bytes>(EncodeMessage(MakeHello()));
   hello_digest_ = Blake2b(*frame);
   sent_bytes_ += frame->size();
   actions_.push_back(Send{connection_, frame});
@@ -238,13 +256,7 @@ void ParticipantMachine::OnWelcome(const Welcome& welcome) {
   auto about = Json::Parse(welcome.federation_json.empty() ? "{}" : welcome.federation_json);
   const Json empty;
   const Json& federation = about ? *about : empty;
-  if (const Json* data = federation.Find("data")) {
-    const Json* scale = data->Find("scale");
-    if (scale && scale->is_string())
-      scaling_ = scale->as_string() == "none"       ? Scaling::kNone
-                 : scale->as_string() == "standard" ? Scaling::kStandard
-                                                    : Scaling::kUnit;
-  }
+  if (auto told = ParseFederation(federation.Dump())) told_ = std::move(*told);
   Scale();
   Tell(ParticipantNotice::Kind::kWelcomed,
        StrCat("taken by \"", welcome.federation, "\", model ", welcome.model_name, ", round ",
@@ -324,7 +336,11 @@ void ParticipantMachine::set_data(DataView train, DataView holdout) {
 void ParticipantMachine::Scale() {
   if (std::exchange(scaled_, true) || options_.data_is_scaled || !options_.train.data) return;
   auto scaled = std::make_shared<Dataset>(*options_.train.data);
-  SetScaling(*scaled, scaling_);
+  if (auto possible = ScaleAsTold(told_, *scaled); !possible) {
+    // Its training would be of another task than everybody else's.
+    Tell(ParticipantNotice::Kind::kError, possible.error().message);
+    return End(possible.error().message);
+  }
   if (options_.holdout.data == options_.train.data) options_.holdout.data = scaled;
   options_.train.data = std::move(scaled);
 }

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "base/random.h"
+#include "fed/federation.h"
 #include "fed/participant.h"
 
 namespace linnet {
@@ -56,6 +57,7 @@ class ParticipantMachine final : public Participant {
   };
 
   // ---- participant.cc: the session
+  Hello MakeHello() const;
   void OnConnected(ConnectionId connection);
   void OnDisconnected();
   void OnFrame(ByteSpan frame);
@@ -111,7 +113,7 @@ class ParticipantMachine final : public Participant {
   bool paused_ = false;
   bool leaving_ = false;
   std::string ended_;
-  Scaling scaling_ = Scaling::kUnit;
+  Federation told_;  // the federation's public part
   bool scaled_ = false;
 
   Held held_;  // the newest model that arrived whole

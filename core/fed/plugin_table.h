@@ -59,7 +59,9 @@ const lnt_host& PluginHost();
 // Makes `services` and the round's seed visible to the host functions while it stands (they nest).
 class PluginCall {
  public:
+  // Both must outlive it.
   PluginCall(const PluginServices& services, const Seed& round_seed);
+  PluginCall(PluginServices&&, const Seed&) = delete;
   ~PluginCall();
   PluginCall(const PluginCall&) = delete;
   PluginCall& operator=(const PluginCall&) = delete;

@@ -47,26 +47,31 @@ HWY_INLINE void ForEachPanel(size_t n, size_t vectors, size_t lanes, const Body&
 // max_rows.
 template <class Body>
 HWY_INLINE void ForEachRowTile(size_t rows, size_t max_rows, const Body& body) {
-  size_t tiles = DivideUp(rows, max_rows);
-  for (size_t row = 0; row < rows; --tiles) {
-    const size_t height = DivideUp(rows - row, tiles);
-    body(row, height);
-    row += height;
+  if (rows == 0) return;
+  const size_t tiles = DivideUp(rows, max_rows);
+  const size_t height = rows / tiles;
+  size_t taller = rows % tiles;
+  for (size_t row = 0; row < rows;) {
+    const size_t here = taller > 0 ? height + 1 : height;
+    if (taller > 0) --taller;
+    body(row, here);
+    row += here;
   }
 }
 
 // Rows of the tallest tile when m rows are cut up.
 inline size_t TallestTile(size_t m, size_t max_rows) { return DivideUp(m, DivideUp(m, max_rows)); }
 
-// Copies rows of columns: out[p * width + j] = src[p * ld + j], zeros for columns <= j < width.
+// Copies rows of columns: out[p * width + j] = src[p * ld + j], zeros for columns <= j < width;
+// less than a vector of them.
 inline void PackRows(const float* src, size_t ld, size_t rows, size_t columns, size_t width,
                      float* out) {
-  const hn::ScalableTag<float> d;
+  const hn::CappedTag<float, kMaxTileLanes> d;
+  const size_t N = hn::Lanes(d);
+  const size_t whole = columns / N * N;
   for (size_t p = 0; p < rows; ++p, src += ld, out += width) {
-    ForEachVector(d, columns, [&](size_t j, auto memory) HWY_ATTR {
-      memory.Store(memory.Load(d, src + j), d, out + j);
-    });
-    for (size_t j = columns; j < width; ++j) out[j] = 0;
+    for (size_t j = 0; j < whole; j += N) hn::StoreU(hn::LoadU(d, src + j), d, out + j);
+    if (whole < columns) hn::StoreU(hn::LoadN(d, src + whole, columns - whole), d, out + whole);
   }
 }
 
@@ -100,13 +105,14 @@ inline void PackColumns(const float* src, size_t ld, size_t rows, size_t columns
   }
 }
 
-// c[r, j] = act((accumulate ? c[r, j] : 0) + tile[r, j] + bias[j]) for a tile of rows x columns.
+// c[r, j] = act((accumulate ? c[r, j] : 0) + tile[r, j] + bias[j]) for a tile of rows x columns,
+// whose rows hold whole vectors.
 inline void StoreTile(const float* tile, size_t tile_row, size_t rows, size_t columns, float* c,
                       size_t c_row, bool accumulate, const float* bias, bool relu) {
-  const hn::ScalableTag<float> d;
+  const hn::CappedTag<float, kMaxTileLanes> d;
   for (size_t r = 0; r < rows; ++r, tile += tile_row, c += c_row) {
     ForEachVector(d, columns, [&](size_t j, auto memory) HWY_ATTR {
-      auto value = memory.Load(d, tile + j);
+      auto value = hn::LoadU(d, tile + j);  // whole: what was just stored is forwarded
       if (accumulate) value = hn::Add(value, memory.Load(d, c + j));
       if (bias != nullptr) value = hn::Add(value, memory.Load(d, bias + j));
       if (relu) value = hn::Max(value, hn::Zero(d));

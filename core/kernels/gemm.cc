@@ -13,15 +13,13 @@
 namespace linnet {
 namespace {
 
-// A panel of B, kBlockK x 2 vectors of 16, is 32 KiB: it stays in L1 while the tiles of a column
-// pass.
-constexpr size_t kBlockK = 256;
-// A packed block of B, kBlockK x kBlockN, is 512 KiB at most: it stays in L2.
-constexpr size_t kBlockN = 512;
-// The block of A, kBlockM x kBlockK, that passes each panel.
+// Rows and columns of the block of B that passes the tiles of C: 2 MiB at most, of which a panel of
+// two vectors of 16 is 128 KiB. Tiles use each vector of B often enough to read it from L2.
+constexpr size_t kBlockK = 1024, kBlockN = 512;
+// Rows of the block of A that passes each panel of B.
 constexpr size_t kBlockM = 512;
-// With a single row of tiles nothing is read twice: long blocks spare passes over C.
-constexpr size_t kLongBlockK = 1024;
+// Rows of B are read in place, unless they lie a page or more apart and enough tiles share them.
+constexpr size_t kFarApart = 1024, kPackTiles = 3;
 // With a transposed B, dot products beat packing up to this height and from this depth.
 constexpr size_t kDotMaxM = 256, kDotMinK = 32;
 
@@ -66,17 +64,14 @@ void Gemm(const GemmArgs& args) {
   if (args.trans_b && !args.trans_a && args.m <= kDotMaxM && args.k >= kDotMinK)
     return DotProducts(args);
   const size_t vectors = micro.vectors[TallestTile(args.m, max_rows)];
-  // Rows of B are read in place when few tiles share them.
-  const bool pack = args.trans_b || args.m > 3 * max_rows;
+  const bool pack = args.trans_b || (args.ldb >= kFarApart && args.m > kPackTiles * max_rows);
   const size_t a_row = args.trans_a ? 1 : args.lda;
   const size_t a_step = args.trans_a ? args.lda : 1;
-  const size_t block_k =
-      args.m <= max_rows ? HWY_MIN(args.k, kLongBlockK) : HWY_MIN(args.k, kBlockK);
 
   for (size_t n0 = 0; n0 < args.n; n0 += kBlockN) {
     const size_t n = HWY_MIN(kBlockN, args.n - n0);
-    for (size_t k0 = 0; k0 < args.k; k0 += block_k) {
-      const size_t k = HWY_MIN(block_k, args.k - k0);
+    for (size_t k0 = 0; k0 < args.k; k0 += kBlockK) {
+      const size_t k = HWY_MIN(kBlockK, args.k - k0);
       const bool last = k0 + k == args.k;
       for (size_t m0 = 0; m0 < args.m; m0 += kBlockM) {
         const size_t m = HWY_MIN(kBlockM, args.m - m0);
@@ -123,7 +118,7 @@ HWY_AFTER_NAMESPACE();
 namespace linnet {
 
 size_t GemmWorkspace(size_t, size_t n, size_t k) {
-  return HWY_MIN(k, kLongBlockK) * RoundUp(HWY_MIN(n, kBlockN), kMaxTileLanes);
+  return HWY_MIN(k, kBlockK) * RoundUp(HWY_MIN(n, kBlockN), kMaxTileLanes);
 }
 
 void FillGemm(int64_t target, Kernels& table) { LINNET_FOR_TARGET(FillGemm, target)(table); }

@@ -112,20 +112,28 @@ void Compute(const Tile& tile) {
     }
   }
 
-  HWY_UNROLL(8)
-  for (size_t v = 0; v < kVectors; ++v) {
-    const VF bias = tile.bias == nullptr ? hn::Zero(d) : hn::LoadU(d, tile.bias + v * N);
-    const VF least = hn::Set(d, tile.relu ? 0.0f : -hwy::HighestValue<float>());
+  // Each in its own loop: with short sums a test per vector would take as long as the sums.
+  const auto for_each = [&](const auto& body) HWY_ATTR {
     HWY_UNROLL(14)
     for (size_t r = 0; r < kRows; ++r) {
-      float* c = tile.c + r * tile.c_row + v * N;
-      VF value = sum[r][v];
-      if (tile.accumulate) value = hn::Add(value, hn::LoadU(d, c));
-      value = hn::Add(value, bias);
-      if (tile.relu) value = hn::Max(value, least);
-      hn::StoreU(value, d, c);
+      HWY_UNROLL(8)
+      for (size_t v = 0; v < kVectors; ++v) body(r, v);
     }
+  };
+  float* c = tile.c;
+  const size_t c_row = tile.c_row;
+  if (tile.accumulate) {
+    for_each([&](size_t r, size_t v)
+                 HWY_ATTR { sum[r][v] = hn::Add(sum[r][v], hn::LoadU(d, c + r * c_row + v * N)); });
   }
+  if (tile.bias != nullptr) {
+    for_each([&](size_t r, size_t v)
+                 HWY_ATTR { sum[r][v] = hn::Add(sum[r][v], hn::LoadU(d, tile.bias + v * N)); });
+  }
+  if (tile.relu) {
+    for_each([&](size_t r, size_t v) HWY_ATTR { sum[r][v] = hn::Max(sum[r][v], hn::Zero(d)); });
+  }
+  for_each([&](size_t r, size_t v) HWY_ATTR { hn::StoreU(sum[r][v], d, c + r * c_row + v * N); });
 }
 
 template <size_t kRows>

@@ -1,5 +1,6 @@
-// Force-included before every file that sees Cap'n Proto older than 1.0 under clang. Its headers compare
-// `const char*` with kj::StringPtr, which the rewritten operators of C++20 make ambiguous there.
+// Force-included before every file that sees Cap'n Proto older than 1.0 under clang. Its headers
+// compare `const char*` with kj::StringPtr, which the rewritten operators of C++20 make ambiguous
+// there.
 #ifndef LINNET_CORE_WIRE_CAPNP_SHIM_H_
 #define LINNET_CORE_WIRE_CAPNP_SHIM_H_
 

@@ -149,10 +149,11 @@ Result<int> Run(const InferCommand& command) {
   const bool remote = command.model.starts_with("http://");
   LINNET_TRY(const Model model, remote ? FetchModel(command.model) : LoadModelFile(command.model));
   if (!command.image.empty()) return InferImage(model, command, output);
-  const Scaling scaling = command.scale == "none"       ? Scaling::kNone
-                          : command.scale == "standard" ? Scaling::kStandard
-                                                        : Scaling::kUnit;
-  LINNET_TRY(const TrainTest parts, OpenScaled(command.data, scaling));
+  Federation as;  // the scaling as a federation would tell it
+  as.scale = command.scale == "none"       ? Scaling::kNone
+             : command.scale == "standard" ? Scaling::kStandard
+                                           : Scaling::kUnit;
+  LINNET_TRY(const TrainTest parts, OpenScaled(command.data, as));
   const Dataset& data = parts.test && !command.train_part ? *parts.test : *parts.train;
   LINNET_TRY(const Outcome outcome, Predict(model, data));
   for (size_t i = 0; i < std::min<size_t>(command.rows, data.size()); ++i) {

@@ -22,23 +22,25 @@ namespace {
 
 constexpr size_t kReservedFiles = 64;  // database, page, log, standard streams
 
-// The first line of the file that is not empty. One token for all in this version.
-Result<std::string> ReadToken(const std::string& path) {
-  LINNET_TRY(const Bytes bytes, ReadFile(path, 64 << 10));
-  std::string token(AsText(bytes));
-  const size_t from = token.find_first_not_of(" \t\r\n");
-  if (from == token.npos) return Fail(Code::kInvalid, path, " holds no token");
-  const size_t end = token.find_first_of("\r\n", from);
-  if (end != token.npos && token.find_first_not_of(" \t\r\n", end) != token.npos) {
-    return Fail(Code::kUnsupported, path, " holds several tokens; this version takes one for all");
+// One token a line; empty lines count for nothing.
+Result<std::vector<std::string>> ReadTokens(const std::string& path) {
+  LINNET_TRY(const Bytes bytes, ReadFile(path, 1 << 20));
+  std::vector<std::string> tokens;
+  std::string_view rest = AsText(bytes);
+  while (!rest.empty()) {
+    std::string_view line = rest.substr(0, rest.find('\n'));
+    rest.remove_prefix(std::min(rest.size(), line.size() + 1));
+    while (!line.empty() && std::string_view(" \t\r").contains(line.back())) line.remove_suffix(1);
+    while (!line.empty() && std::string_view(" \t").contains(line.front())) line.remove_prefix(1);
+    if (line.empty()) continue;
+    if (line.size() > kMaxTokenBytes) {
+      return Fail(Code::kLimit, path, ": a token has ", line.size(), " bytes, at most ",
+                  kMaxTokenBytes, " are admitted");
+    }
+    tokens.emplace_back(line);
   }
-  token = token.substr(from, end == token.npos ? token.npos : end - from);
-  token.resize(token.find_last_not_of(" \t") + 1);
-  if (token.size() > kMaxTokenBytes) {
-    return Fail(Code::kLimit, path, ": the token has ", token.size(), " bytes, at most ",
-                kMaxTokenBytes, " are admitted");
-  }
-  return token;
+  if (tokens.empty()) return Fail(Code::kInvalid, path, " holds no token, wanted one a line");
+  return tokens;
 }
 
 // One run of the command, from its first line to its summary.
@@ -95,9 +97,9 @@ Status Serve::Prepare() {
   LINNET_TRY(const PluginEntry* strategy, plugins_.Find(federation_.strategy.id));
   coordinator.strategy = *strategy;
   if (!open) {
-    LINNET_TRY(coordinator.token, ReadToken(federation_.admission.token_file));
+    LINNET_TRY(coordinator.tokens, ReadTokens(federation_.admission.token_file));
   }
-  LINNET_TRY(coordinator.evaluation, OpenEvaluation(federation_.evaluate.data, federation_.scale));
+  LINNET_TRY(coordinator.evaluation, OpenEvaluation(federation_.evaluate.data, federation_));
   // The weights follow from the store's secret, and the store from the layout: draw them twice.
   const Dataset* like = coordinator.evaluation.get();
   LINNET_TRY(const Model blank, InitialModel(federation_, command_.init, Seed{}, like));

@@ -38,16 +38,18 @@ Result<PluginTable> MakePluginTable(const std::vector<std::string>& plugin_argum
   return table;
 }
 
-Result<TrainTest> OpenScaled(const std::string& source, Scaling scaling) {
+Result<TrainTest> OpenScaled(const std::string& source, const Federation& federation) {
   LINNET_TRY(TrainTest parts, OpenSource(source));
-  SetScaling(*parts.train, scaling);
+  if (Status scaled = ScaleAsTold(federation, *parts.train); !scaled)
+    return Annotate(scaled.error(), source);
   if (parts.test) CopyScaling(*parts.train, *parts.test);
   return parts;
 }
 
-Result<std::shared_ptr<const Dataset>> OpenEvaluation(const std::string& source, Scaling scaling) {
+Result<std::shared_ptr<const Dataset>> OpenEvaluation(const std::string& source,
+                                                      const Federation& federation) {
   if (source.empty()) return std::shared_ptr<const Dataset>();
-  LINNET_TRY(const TrainTest parts, OpenScaled(source, scaling));
+  LINNET_TRY(const TrainTest parts, OpenScaled(source, federation));
   return std::shared_ptr<const Dataset>(parts.test ? parts.test : parts.train);
 }
 

@@ -22,11 +22,12 @@ Result<Federation> LoadFederation(const std::string& path);
 Result<PluginTable> MakePluginTable(const std::vector<std::string>& plugin_arguments);
 
 // Opens a source, both parts scaled as the federation says (by the training part).
-Result<TrainTest> OpenScaled(const std::string& source, Scaling scaling);
+Result<TrainTest> OpenScaled(const std::string& source, const Federation& federation);
 
 // The part that evaluates: the test part where there is one, else all of it; null for an empty
 // source.
-Result<std::shared_ptr<const Dataset>> OpenEvaluation(const std::string& source, Scaling scaling);
+Result<std::shared_ptr<const Dataset>> OpenEvaluation(const std::string& source,
+                                                      const Federation& federation);
 
 // The weights a federation begins with: from `init`, from model.file, or built in, drawn from
 // `seed`. A built-in model takes the input shape and classes of `like` when that is not null.

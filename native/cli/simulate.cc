@@ -22,7 +22,7 @@ Result<int> Run(const SimulateCommand& command) {
   if (command.rounds > 0) federation.round.max_rounds = command.rounds;
   LINNET_TRY(const PluginTable plugins, MakePluginTable(command.plugins));
   LINNET_TRY(const PluginEntry* strategy, plugins.Find(federation.strategy.id));
-  LINNET_TRY(const TrainTest data, OpenScaled(command.data, federation.scale));
+  LINNET_TRY(const TrainTest data, OpenScaled(command.data, federation));
 
   SimulationOptions options;
   options.strategy = *strategy;
@@ -32,7 +32,7 @@ Result<int> Run(const SimulateCommand& command) {
   if (federation.evaluate.data.empty()) {
     options.evaluation = data.test;
   } else {
-    LINNET_TRY(options.evaluation, OpenEvaluation(federation.evaluate.data, federation.scale));
+    LINNET_TRY(options.evaluation, OpenEvaluation(federation.evaluate.data, federation));
   }
   LINNET_TRY(options.initial,
              InitialModel(federation, command.init, options.seed, data.train.get()));
@@ -47,10 +47,17 @@ Result<int> Run(const SimulateCommand& command) {
     return std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
   };
   double last = 0;
-  output.Line(StrCat(output.Bold(federation.name), ": ", DescribeModel(options.initial.graph), ", ",
-                     command.clients, " participants (", command.partition, "), seed ",
-                     command.seed, ", ", federation.strategy.id, ", uploads as ",
-                     CodecName(federation.upload), ", target ", DescribeTarget(federation)));
+  const std::string head =
+      StrCat(output.Bold(federation.name), ": ", DescribeModel(options.initial.graph), ", ",
+             command.clients, " participants (", command.partition, "), seed ", command.seed, ", ",
+             federation.strategy.id, ", uploads as ", CodecName(federation.upload), ", target ",
+             DescribeTarget(federation));
+  // Behind the errors of a configuration that cannot work.
+  bool begun = false;
+  options.on_notice = [&](const Notice&) {
+    if (!begun) output.Line(head);
+    begun = true;
+  };
   options.federation = federation;
   options.on_round = [&](const RoundMetrics& metrics) {
     RoundMetrics shown = metrics;

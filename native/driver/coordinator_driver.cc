@@ -45,6 +45,7 @@ CoordinatorDriver::CoordinatorDriver(Loop& loop, RoundStore& store,
 CoordinatorDriver::~CoordinatorDriver() {
   cancelled_ = true;
   workers_.Clear();
+  loop_.CancelTimers(this);
 }
 
 Status CoordinatorDriver::Listen(ServerOptions options) {
@@ -96,11 +97,11 @@ void CoordinatorDriver::Do(Send& action) {
 }
 
 void CoordinatorDriver::Do(SetTimer& action) {
-  loop_.SetTimer(action.timer, action.delay_ms,
+  loop_.SetTimer(this, action.timer, action.delay_ms,
                  [this, timer = action.timer] { Happen(TimerFired{timer}); });
 }
 
-void CoordinatorDriver::Do(CancelTimer& action) { loop_.CancelTimer(action.timer); }
+void CoordinatorDriver::Do(CancelTimer& action) { loop_.CancelTimer(this, action.timer); }
 
 void CoordinatorDriver::Do(Persist& action) {
   storer_.Add([this, action = std::move(action)] {

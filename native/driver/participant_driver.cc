@@ -38,7 +38,7 @@ ParticipantDriver::ParticipantDriver(Loop& loop, ParticipantDriverOptions option
 ParticipantDriver::~ParticipantDriver() {
   cancelled_ = true;
   worker_.Clear();
-  loop_.CancelTimer(kLeaveTimer);
+  loop_.CancelTimers(this);
 }
 
 void ParticipantDriver::Start() { Perform(participant_->Start(Loop::NowMs())); }
@@ -58,11 +58,11 @@ void ParticipantDriver::Perform(std::vector<Participant::Action> actions) {
 void ParticipantDriver::Do(Send& action) { client_->Send(action.frame); }
 
 void ParticipantDriver::Do(SetTimer& action) {
-  loop_.SetTimer(action.timer, action.delay_ms,
+  loop_.SetTimer(this, action.timer, action.delay_ms,
                  [this, timer = action.timer] { Happen(TimerFired{timer}); });
 }
 
-void ParticipantDriver::Do(CancelTimer& action) { loop_.CancelTimer(action.timer); }
+void ParticipantDriver::Do(CancelTimer& action) { loop_.CancelTimer(this, action.timer); }
 
 void ParticipantDriver::Do(Participant::Persist& action) {
   storer_.Add([this, action = std::move(action)] {
@@ -102,11 +102,11 @@ void ParticipantDriver::Leave(std::string reason, std::function<void()> done) {
   worker_.Clear();
   Perform(participant_->Leave(std::move(reason)));
   if (!connecting_) return Finish();
-  loop_.SetTimer(kLeaveTimer, kLeaveMs, [this] { Finish(); });
+  loop_.SetTimer(this, kLeaveTimer, kLeaveMs, [this] { Finish(); });
 }
 
 void ParticipantDriver::Finish() {
-  loop_.CancelTimer(kLeaveTimer);
+  loop_.CancelTimer(this, kLeaveTimer);
   // Behind what is being stored.
   if (left_) storer_.Add([this, done = std::exchange(left_, [] {})] { loop_.Post(done); });
 }

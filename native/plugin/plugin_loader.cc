@@ -1,7 +1,9 @@
 #include "native/plugin/plugin_loader.h"
 
 #include <dlfcn.h>
+#include <elf.h>
 #include <fcntl.h>
+#include <link.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -68,6 +70,29 @@ Status CopySealed(const std::string& path, int to, Bytes& bytes) {
   return {};
 }
 
+// The dynamic linker trusts what the file says of its own size: a cut one would end the process
+// with SIGBUS. All else that is wrong with a file it reports itself.
+Status CheckWhole(ByteSpan bytes) {
+  using Header = ElfW(Ehdr);
+  using Segment = ElfW(Phdr);
+  if (bytes.size() < sizeof(Header) || std::memcmp(bytes.data(), ELFMAG, SELFMAG) != 0) {
+    return Fail(Code::kInvalid, "it cannot be loaded: it is no shared object (ELF)");
+  }
+  const Header header = LoadLE<Header>(bytes.data());
+  const auto inside = [&](uint64_t offset, uint64_t size) {
+    return offset <= bytes.size() && size <= bytes.size() - offset;
+  };
+  bool whole = header.e_phentsize == sizeof(Segment) &&
+               inside(header.e_phoff, uint64_t{header.e_phnum} * sizeof(Segment)) &&
+               inside(header.e_shoff, uint64_t{header.e_shnum} * header.e_shentsize);
+  for (size_t i = 0; whole && i < header.e_phnum; ++i) {
+    const Segment segment = LoadLE<Segment>(bytes.data() + header.e_phoff + i * sizeof(Segment));
+    whole = segment.p_type != PT_LOAD || inside(segment.p_offset, segment.p_filesz);
+  }
+  if (!whole) return Fail(Code::kInvalid, "it cannot be loaded: it is cut short");
+  return {};
+}
+
 // The dynamic linker's words, with the file's name in place of the descriptor's.
 std::string LinkerError(const std::string& name, const std::string& path) {
   const char* text = dlerror();
@@ -102,6 +127,7 @@ Status LoadPlugin(const PluginFile& file, PluginTable& table) {
     if (found != file.sha256) {
       return Fail(Code::kPermission, "found SHA-256 ", Hex(found), ", wanted ", Hex(file.sha256));
     }
+    LINNET_TRY_STATUS(CheckWhole(bytes));
     const std::string name = StrCat("/proc/self/fd/", sealed.fd());
     void* module = dlopen(name.c_str(), RTLD_NOW | RTLD_LOCAL);
     if (module == nullptr) {

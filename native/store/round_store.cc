@@ -2,6 +2,7 @@
 
 #include <sys/stat.h>
 
+#include <atomic>
 #include <cstdio>
 #include <memory>
 #include <optional>
@@ -85,6 +86,8 @@ class SqliteStore final : public RoundStore {
       if (!status) break;
     }
     if (status) status = db_.Run("COMMIT");
+    if (status) untidied_ += written_;
+    written_ = 0;
     // A failed COMMIT may leave the transaction open; SQLite itself ends it after some errors.
     if (!status && sqlite3_get_autocommit(db_.handle()) == 0)
       static_cast<void>(db_.Run("ROLLBACK"));
@@ -92,6 +95,8 @@ class SqliteStore final : public RoundStore {
   }
 
   void Tidy() override {
+    if (untidied_.load() < options_.tidy_bytes) return;
+    untidied_ = 0;
     sqlite3_wal_checkpoint_v2(tidier_.handle(), nullptr, SQLITE_CHECKPOINT_PASSIVE, nullptr,
                               nullptr);
   }
@@ -114,6 +119,11 @@ class SqliteStore final : public RoundStore {
     if (kept) {
       out.strategy_state = ToBytes(checkpoint.Blob(0));
       out.model = std::make_shared<const Bytes>(ToBytes(checkpoint.Blob(1)));
+      if (Blake2b(*out.model) != out.history.back().model) {
+        return Fail(Code::kData, folder(), ": the model of round ", out.round,
+                    " is not the one that was committed; bring back a copy of the folder, or begin "
+                    "anew with --fresh");
+      }
     } else if (out.round != 0) {
       return Fail(Code::kData, folder(), ": the model of round ", out.round, " is missing");
     }
@@ -244,15 +254,15 @@ class SqliteStore final : public RoundStore {
       LINNET_TRY_STATUS(delete_claims_->Run(record.round - options_.claim_rounds));
     }
     const RoundMetrics& m = record.metrics;
-    const Status put =
-        put_round_->Run(record.round, record.attempt, m.invited, m.counted, m.refused, m.late,
-                        m.accuracy, m.loss, m.accuracy_mean, m.train_loss, m.uplink_bytes,
-                        m.downlink_bytes, m.seconds, Blake2b(*record.model));
+    const Status put = put_round_->Run(
+        record.round, record.attempt, m.invited, m.counted, m.refused, m.late, m.accuracy, m.loss,
+        m.accuracy_mean, m.train_loss, m.uplink_bytes, m.downlink_bytes, m.seconds, m.model);
     if (!put && put.error().code == Code::kState) {
       return Fail(Code::kState, "round ", record.round, " is committed already");
     }
     LINNET_TRY_STATUS(put);
     LINNET_TRY_STATUS(delete_checkpoints_->Run(record.round));
+    written_ += record.model->size() + record.strategy_state.size();
     return put_checkpoint_->Run(record.round, record.strategy_state, *record.model);
   }
 
@@ -291,6 +301,8 @@ class SqliteStore final : public RoundStore {
   StoreOptions options_;
   Seed secret_{};
   Database db_, tidier_;
+  uint64_t written_ = 0;                // by the open transaction, about
+  std::atomic<uint64_t> untidied_ = 0;  // since the last Tidy
   std::optional<Statement> delete_attempt_, delete_assignments_, put_attempt_, put_assignment_,
       put_claim_, delete_claims_, put_round_, update_round_, delete_checkpoints_, put_checkpoint_,
       set_best_;

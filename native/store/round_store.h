@@ -31,7 +31,8 @@ class RoundStore {
   // them is kept and what was there is untouched. kIo: the system's words ("disk is full"); kState:
   // a record that contradicts what is kept (a claim that is in a committed round already).
   virtual Status Write(const std::vector<JournalRecord>& records) = 0;
-  // Moves the journal into the main file, without making Write wait.
+  // Moves the journal into the main file when it has grown by tidy_bytes, without making Write
+  // wait.
   virtual void Tidy() = 0;
 
   virtual Result<Recovered> Load() = 0;
@@ -47,6 +48,8 @@ struct StoreOptions {
   StoreIdentity identity;
   // Claims of this many of the newest rounds are kept to answer resends.
   uint64_t claim_rounds = 64;
+  // Pages that are written again before the journal is tidied reach the main file once.
+  uint64_t tidy_bytes = 8u << 20;
 };
 
 // SQLite in WAL mode, synchronous=FULL. Two coordinators cannot use one folder: kState names the

@@ -14,7 +14,7 @@ namespace {
 namespace close_code = websocketpp::close::status;
 namespace opcode = websocketpp::frame::opcode;
 
-constexpr uint64_t kSilenceTimer = ~uint64_t{2};
+constexpr uint64_t kSilenceTimer = 0;
 
 // Config: websocketpp::config::asio_client or asio_tls_client.
 template <typename Config>
@@ -65,7 +65,7 @@ class ClientImpl final : public Client {
   }
 
   ~ClientImpl() override {
-    loop_.CancelTimer(kSilenceTimer);
+    loop_.CancelTimer(this, kSilenceTimer);
     if (connection_) connection_->terminate(websocketpp::lib::error_code());
   }
 
@@ -99,7 +99,7 @@ class ClientImpl final : public Client {
  private:
   void Gone() {
     if (!connection_) return;
-    loop_.CancelTimer(kSilenceTimer);
+    loop_.CancelTimer(this, kSilenceTimer);
     const ConnectionPtr con = std::exchange(connection_, nullptr);
     std::string reason = con->get_remote_close_reason();
     if (reason.empty()) {
@@ -118,7 +118,7 @@ class ClientImpl final : public Client {
   }
 
   void WatchSilence() {
-    loop_.SetTimer(kSilenceTimer, options_.silence_ms / 4, [this] {
+    loop_.SetTimer(this, kSilenceTimer, options_.silence_ms / 4, [this] {
       if (!connection_) return;
       if (Loop::NowMs() - last_seen_ms_ > options_.silence_ms) {
         connection_->terminate(

@@ -32,20 +32,27 @@ uint64_t Loop::NowMs() {
   return uint64_t(std::chrono::duration_cast<std::chrono::milliseconds>(since).count());
 }
 
-void Loop::SetTimer(uint64_t timer, uint64_t delay_ms, std::function<void()> fired) {
-  auto& slot = impl_->timers[timer];
+void Loop::SetTimer(const void* owner, uint64_t timer, uint64_t delay_ms,
+                    std::function<void()> fired) {
+  const std::pair key(owner, timer);
+  auto& slot = impl_->timers[key];
   slot = std::make_unique<asio::steady_timer>(impl_->io, std::chrono::milliseconds(delay_ms));
-  slot->async_wait([impl = impl_.get(), timer, which = slot.get(),
+  slot->async_wait([impl = impl_.get(), key, which = slot.get(),
                     fired = std::move(fired)](const asio::error_code& error) {
     // A timer that was moved when it had already fired is another object by now.
-    const auto found = impl->timers.find(timer);
+    const auto found = impl->timers.find(key);
     if (error || found == impl->timers.end() || found->second.get() != which) return;
     impl->timers.erase(found);
     fired();
   });
 }
 
-void Loop::CancelTimer(uint64_t timer) { impl_->timers.erase(timer); }
+void Loop::CancelTimer(const void* owner, uint64_t timer) { impl_->timers.erase({owner, timer}); }
+
+void Loop::CancelTimers(const void* owner) {
+  auto& timers = impl_->timers;
+  timers.erase(timers.lower_bound({owner, 0}), timers.upper_bound({owner, ~uint64_t{0}}));
+}
 
 void Loop::OnSignal(std::function<void(int)> caught) {
   impl_->caught = std::move(caught);

@@ -27,9 +27,12 @@ class Loop {
   // Any thread: milliseconds of a clock that only grows.
   static uint64_t NowMs();
 
-  // Calls `fired` once after `delay_ms`. Setting a timer that is set moves it.
-  void SetTimer(uint64_t timer, uint64_t delay_ms, std::function<void()> fired);
-  void CancelTimer(uint64_t timer);
+  // Calls `fired` once after `delay_ms`. Each owner (any address) has timers of its own; setting
+  // one that is set moves it.
+  void SetTimer(const void* owner, uint64_t timer, uint64_t delay_ms, std::function<void()> fired);
+  void CancelTimer(const void* owner, uint64_t timer);
+  // All of them; to be called before an owner whose timers may be set is gone.
+  void CancelTimers(const void* owner);
   // Calls `caught` for each SIGINT and SIGTERM.
   void OnSignal(std::function<void(int)> caught);
 

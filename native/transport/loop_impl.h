@@ -3,8 +3,9 @@
 #define LINNET_NATIVE_TRANSPORT_LOOP_IMPL_H_
 
 #include <asio.hpp>
+#include <map>
 #include <memory>
-#include <unordered_map>
+#include <utility>
 
 #include "native/transport/loop.h"
 
@@ -13,7 +14,7 @@ namespace linnet {
 struct Loop::Impl {
   asio::io_context io{1};
   asio::executor_work_guard<asio::io_context::executor_type> work = asio::make_work_guard(io);
-  std::unordered_map<uint64_t, std::unique_ptr<asio::steady_timer>> timers;
+  std::map<std::pair<const void*, uint64_t>, std::unique_ptr<asio::steady_timer>> timers;
   std::unique_ptr<asio::signal_set> signals;
   std::function<void(int)> caught;
 

@@ -18,8 +18,7 @@ using MessagePtr = Endpoint::message_ptr;
 namespace close_code = websocketpp::close::status;
 namespace opcode = websocketpp::frame::opcode;
 
-constexpr uint64_t kSweepTimer = ~uint64_t{0};
-constexpr uint64_t kShutdownTimer = ~uint64_t{1};
+constexpr uint64_t kSweepTimer = 0, kShutdownTimer = 1;
 constexpr uint32_t kMinSweepMs = 20, kMaxSweepMs = 1000;
 
 std::string HostOf(const std::string& host_and_port) {
@@ -38,10 +37,7 @@ class ServerImpl final : public Server {
     endpoint_.clear_error_channels(websocketpp::log::elevel::all);
   }
 
-  ~ServerImpl() override {
-    loop_.CancelTimer(kSweepTimer);
-    loop_.CancelTimer(kShutdownTimer);
-  }
+  ~ServerImpl() override { loop_.CancelTimers(this); }
 
   bool Start(std::string& error) {
     const std::string where = options_.host + ":" + std::to_string(options_.port);
@@ -127,7 +123,7 @@ class ServerImpl final : public Server {
     for (const auto& entry : Snapshot()) {
       entry->close(close_code::going_away, "the coordinator stops", ec);
     }
-    loop_.SetTimer(kShutdownTimer, grace_ms, [this] {
+    loop_.SetTimer(this, kShutdownTimer, grace_ms, [this] {
       for (const auto& entry : Snapshot()) Terminate(entry);
       ReportShutdown();
     });
@@ -276,7 +272,7 @@ class ServerImpl final : public Server {
 
   void ReportShutdown() {
     if (!shut_down_ || !connections_.empty()) return;
-    loop_.CancelTimer(kShutdownTimer);
+    loop_.CancelTimer(this, kShutdownTimer);
     loop_.Post(std::exchange(shut_down_, {}));
   }
 
@@ -324,7 +320,7 @@ class ServerImpl final : public Server {
         con->ping("", ec);
       }
     }
-    loop_.SetTimer(kSweepTimer, sweep_ms_, [this] { Sweep(); });
+    loop_.SetTimer(this, kSweepTimer, sweep_ms_, [this] { Sweep(); });
   }
 
   Loop& loop_;

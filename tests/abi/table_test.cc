@@ -171,7 +171,8 @@ TEST(PluginTableTest, TheHostAnswersOnlyFromInsideACall) {
   cancelled = true;
   EXPECT_EQ(host.cancelled(host.ctx), 1);
   {
-    const PluginCall inner(PluginServices{}, other);
+    const PluginServices none;
+    const PluginCall inner(none, other);
     EXPECT_EQ(host.cancelled(host.ctx), 0);
   }
   EXPECT_EQ(host.cancelled(host.ctx), 1) << "calls nest";

@@ -1,5 +1,6 @@
 #include "base/bytes.h"
 
+#include <cctype>
 #include <limits>
 
 #include "gtest/gtest.h"

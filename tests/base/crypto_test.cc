@@ -1,6 +1,8 @@
 #include "base/crypto.h"
 
+#include <algorithm>
 #include <string>
+#include <vector>
 
 #include "base/random.h"
 #include "gtest/gtest.h"

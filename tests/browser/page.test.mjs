@@ -62,7 +62,7 @@ test('the page works before, during and after the rounds, in light, dark and at 
   await until('the federation has finished', async () => /finished/.test(await text(tab, '#activity')), 120000);
   assert.ok((await number(tab, '#mine-rounds')) >= 3);
   assert.ok((await number(tab, '#mine-examples')) >= 3 * 108, '121 less a tenth, each round');
-  assert.match(await text(tab, '#accuracy'), /^\d\d\.\d %$/);
+  assert.match(await text(tab, '#accuracy'), /^\d\d\.\d\s%$/);
   assert.ok(await tab.locator('#chart canvas').isVisible());
   await drawSeven(tab);
   await until('the trained model reads a seven', async () => /^(A|Perhaps a) 7/.test(await text(tab, '#answer')));

@@ -47,7 +47,7 @@ test('two tabs and two daemons train in the same rounds, and the updates of both
     await until('the tab has heard of the last round', async () => (await number(tab, '#mine-rounds')) === 12);
     assert.match(await text(tab, '#activity'), /finished/);
     assert.equal(await text(tab, '#round'), '12 of 12');
-    assert.match(await text(tab, '#left-list'), /12 updates of 25\.5 kB/);
+    assert.match(await text(tab, '#left-list'), /12 updates of 25\.5\skB/);
   }
   const runtimes = participants.map((person) => person.runtime).filter((runtime) => runtime.startsWith('wasm/'));
   assert.deepEqual(runtimes, ['wasm/relaxed', 'wasm/relaxed']);
@@ -70,7 +70,7 @@ test('a tab that is closed in mid-round costs nothing but its own update, and is
     (await status(coordinator.url)).participants.find((person) => person.name === 'returning' && person.counted > counted));
   const people = (await status(coordinator.url)).participants;
   assert.equal(people.filter((person) => person.name === 'returning').length, 1, 'the device key was kept in IndexedDB');
-  assert.ok((await number(tab, '#mine-rounds')) >= 2, 'and so were the counters');
+  await until('the counters were kept too', async () => (await number(tab, '#mine-rounds')) >= 2);
 }));
 
 test('a coordinator that is restarted finds its tab again, and the page says so meanwhile', () => withFleet(async (fleet, context, problems) => {

@@ -76,6 +76,20 @@ TEST(DatasetTest, StandardScalingGivesMeanZeroAndDeviationOne) {
   EXPECT_NEAR(GatherAll(pixels)[0], -1, 1e-5);
 }
 
+TEST(DatasetTest, FixedScalingIsTheSameWhateverTheDataHolds) {
+  Dataset data = Floats();
+  const float one = data.f32[0], two = data.f32[1];
+  const float mean[] = {1, 2, 3}, deviation[] = {2, 4, 8};
+  ASSERT_TRUE(SetFixedScaling(data, mean, deviation));
+  const auto x = GatherAll(data);
+  EXPECT_FLOAT_EQ(x[0], (one - 1) / 2);
+  EXPECT_FLOAT_EQ(x[1], (two - 2) / 4);
+  const float zero[] = {1, 0, 1};
+  EXPECT_FALSE(SetFixedScaling(data, mean, zero));
+  EXPECT_FALSE(SetFixedScaling(data, std::span(mean, 2), std::span(deviation, 2)));
+  EXPECT_EQ(GatherAll(data), x) << "a refused scaling leaves the old one";
+}
+
 TEST(DatasetTest, ATestPartIsScaledAsItsTrainingPart) {
   Dataset train = Floats();
   SetScaling(train, Scaling::kUnit);

@@ -266,6 +266,51 @@ TEST(ParticipantTest, WhatWaitingCannotMendEndsTheParticipation) {
   }
 }
 
+TEST(ParticipantTest, AHelloThatCannotBeSaidEndsTheParticipationWithAReason) {
+  ParticipantOptions options;
+  options.state = Desk::MakeState();
+  options.federation = std::string(1000, 'x');
+  auto participant = Participant::Create(std::move(options));
+  const auto actions = participant->Start(0);
+  EXPECT_FALSE(participant->ended().empty());
+  for (const auto& action : actions) EXPECT_FALSE(std::get_if<Connect>(&action));
+}
+
+TEST(ParticipantTest, AnEvaluationThatCannotBeIsNotReported) {
+  struct Row {
+    uint64_t examples, correct;
+    bool reported;
+  };
+  for (const Row& row : {Row{10, 7, true}, Row{0, 0, false}, Row{10, 11, false}}) {
+    Desk desk;
+    desk.Greet();
+    auto work = std::make_shared<EvaluateWork>();
+    work->metrics.examples = row.examples;
+    work->metrics.correct = row.correct;
+    desk.Handle(Computed{work});
+    EXPECT_EQ(desk.Take<EvaluateReport>().has_value(), row.reported) << row.examples;
+  }
+}
+
+TEST(ParticipantTest, ScalingIsWhatTheFederationSays) {
+  Desk desk;
+  auto data = std::make_shared<Dataset>();
+  data->shape = {2};
+  data->classes = 2;
+  data->f32 = {1, 10, 3, 30};
+  data->labels = {0, 1};
+  desk.machine->set_data(WholeView(data), {});
+  desk.Connect();
+  desk.Send(Challenge{});
+  Welcome welcome;
+  welcome.federation_json = R"({"name": "f", "model": {"builtin": "softmax-regression"},
+    "data": {"scale": "standard", "mean": [1, 20, 5], "deviation": [2, 10, 1]}})";
+  desk.Send(welcome);
+  // Three features are told, the data has two: its training would be of another task.
+  EXPECT_NE(desk.machine->ended().find("wanted 1 or 2"), std::string::npos)
+      << desk.machine->ended();
+}
+
 TEST(ParticipantTest, ASilentCoordinatorIsLeft) {
   Desk desk;
   desk.Greet();

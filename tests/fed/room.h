@@ -25,7 +25,7 @@ class Room {
     options.strategy = *Must(BuiltinTable().Find(options.federation.strategy.id));
     options.recovered = std::move(recovered);
     options.secret = SeedFromInt(42);
-    options.token = "the-token";
+    options.tokens = {"another-token", "the-token"};
     options.inflight_budget = inflight_budget;
     model_size = options.initial.parameters.size();
     codec = options.federation.upload;

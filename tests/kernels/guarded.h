@@ -6,7 +6,6 @@
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
-#include <cstring>
 #include <random>
 #include <string>
 #include <vector>
@@ -23,8 +22,8 @@ class Guarded {
  public:
   explicit Guarded(size_t n, size_t offset = 0)
       : n_(n), start_(kGuard + offset * sizeof(T)), bytes_(start_ + n * sizeof(T) + kGuard) {
-    std::memset(bytes_.data(), kPattern, bytes_.size());
-    if (n > 0) std::memset(bytes_.data() + start_, 0, n * sizeof(T));
+    for (uint8_t& byte : bytes_) byte = kPattern;
+    for (size_t i = 0; i < n; ++i) data()[i] = T{};
   }
   template <typename Fill>
   Guarded(size_t n, size_t offset, const Fill& fill) : Guarded(n, offset) {

@@ -62,6 +62,8 @@ TEST(PluginLoaderTest, FilesThatAreNoPluginAreRefusedWithFoundAndWanted) {
   const Bytes good = ReadFile(kFolder + "fedavg.so");
   ASSERT_FALSE(good.empty()) << kFolder;
   Bytes cut(good.begin(), good.begin() + static_cast<ptrdiff_t>(good.size() / 3));
+  Bytes machine = good;
+  machine[18] ^= 0x55;
   // The entry's name misspelt everywhere: a shared object without the symbol.
   Bytes renamed = good;
   const std::string_view symbol = LNT_ENTRY_SYMBOL;
@@ -77,7 +79,8 @@ TEST(PluginLoaderTest, FilesThatAreNoPluginAreRefusedWithFoundAndWanted) {
   } rows[] = {
       {"empty", {}, Code::kInvalid, "cannot be loaded"},
       {"text", Bytes(100, 'x'), Code::kInvalid, "cannot be loaded"},
-      {"cut", cut, Code::kInvalid, "cannot be loaded"},
+      {"cut", cut, Code::kInvalid, "it is cut short"},
+      {"another machine", machine, Code::kInvalid, "cannot be loaded"},
       {"no entry", renamed, Code::kInvalid, "found no symbol linnet_plugin_v1"},
   };
   for (const auto& row : rows) {

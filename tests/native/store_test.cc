@@ -52,6 +52,7 @@ RoundCommitted Commit(uint64_t round, size_t model_bytes = 1000) {
   record.metrics.train_loss = 0.5;
   record.metrics.uplink_bytes = 110;
   record.metrics.seconds = 0.25;
+  record.metrics.model = Blake2b(*record.model);
   return record;
 }
 
@@ -146,6 +147,15 @@ TEST_F(StoreTest, AFileOfGarbageIsRefusedAndKept) {
   EXPECT_EQ(store.error().code, Code::kData);
   EXPECT_NE(store.error().message.find("--fresh"), std::string::npos) << store.error().message;
   EXPECT_EQ(fs::file_size(Database()), garbage.size());
+}
+
+TEST_F(StoreTest, AModelThatIsNotTheOneCommittedIsNotGivenOut) {
+  RoundCommitted wrong = Commit(1);
+  wrong.metrics.model[0] ^= 1;
+  ASSERT_TRUE(Open()->Write({wrong}));
+  const auto recovered = Open()->Load();
+  ASSERT_FALSE(recovered);
+  EXPECT_EQ(recovered.error().code, Code::kData);
 }
 
 TEST_F(StoreTest, AFolderThatCannotBeMadeIsAnError) {
@@ -294,7 +304,9 @@ TEST_F(StoreTest, FreshBeginsAnewWithAnotherSecret) {
 }
 
 TEST_F(StoreTest, TidyKeepsEverythingAndShrinksTheJournal) {
-  const auto store = Open();
+  StoreOptions options = Options();
+  options.tidy_bytes = 1 << 20;
+  const auto store = std::move(*OpenRoundStore(options));
   for (uint64_t round = 1; round <= 20; ++round) {
     ASSERT_TRUE(store->Write({Commit(round, 200000)}));
     store->Tidy();

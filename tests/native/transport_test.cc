@@ -505,11 +505,14 @@ TEST(LoopTest, AMovedTimerFiresOnceAtItsNewTime) {
   Events events;
   thread.Start();
   thread.Do([&] {
-    thread.loop.SetTimer(1, 0, [&] { events.Add("first"); });
-    thread.loop.SetTimer(1, 10, [&] { events.Add("second"); });
-    thread.loop.SetTimer(2, 0, [&] { events.Add("cancelled"); });
-    thread.loop.CancelTimer(2);
-    thread.loop.SetTimer(3, 30, [&] { events.Add("last"); });
+    thread.loop.SetTimer(this, 1, 0, [&] { events.Add("first"); });
+    thread.loop.SetTimer(this, 1, 10, [&] { events.Add("second"); });
+    thread.loop.SetTimer(this, 2, 0, [&] { events.Add("cancelled"); });
+    thread.loop.CancelTimer(this, 2);
+    int other = 0;
+    thread.loop.SetTimer(&other, 3, 0, [&] { events.Add("of one that is gone"); });
+    thread.loop.CancelTimers(&other);
+    thread.loop.SetTimer(this, 3, 30, [&] { events.Add("last"); });
   });
   EXPECT_EQ(events.Next(), "second");
   EXPECT_EQ(events.Next(), "last");

@@ -149,7 +149,9 @@ TEST(WireTest, AHelloOfWrongSettingsIsRefusedBeforeItIsSent) {
     EXPECT_EQ(status.error().code, Code::kInvalid);
   }
   for (const Message& message : ExtremeMessages()) {
-    if (const Hello* hello = std::get_if<Hello>(&message)) EXPECT_TRUE(CheckHello(*hello));
+    if (const Hello* hello = std::get_if<Hello>(&message)) {
+      EXPECT_TRUE(CheckHello(*hello));
+    }
   }
 }
 

@@ -8,11 +8,11 @@ export function bytes(count: number): string {
     value /= 1000;
     ++unit;
   }
-  return `${unit === 0 || value >= 99.95 ? Math.round(value) : value.toFixed(1)} ${units[unit]}`;
+  return `${unit === 0 || value >= 99.95 ? Math.round(value) : value.toFixed(1)}\u00a0${units[unit]}`;
 }
 
 export function percent(fraction: number | null | undefined): string {
-  return typeof fraction === 'number' ? `${(fraction * 100).toFixed(1)} %` : '–';
+  return typeof fraction === 'number' ? `${(fraction * 100).toFixed(1)}\u00a0%` : '–';
 }
 
 export function decimal(value: number | null | undefined, digits = 3): string {

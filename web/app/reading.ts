@@ -107,7 +107,7 @@ export class ReadingView {
     this.bars.forEach(({item, fill, text}, digit) => {
       const value = probabilities[digit] ?? 0;
       fill.style.setProperty('transform', `scaleX(${value.toFixed(4)})`);
-      setText(text, `${Math.round(value * 100)} %`);
+      setText(text, `${Math.round(value * 100)}\u00a0%`);
       item.classList.toggle('best', digit === best);
     });
     const sure = probabilities[best] ?? 0;
