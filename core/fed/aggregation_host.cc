@@ -56,6 +56,13 @@ Status ForEachPiece(const std::vector<ParamInfo>& params, size_t first, size_t c
   return {};
 }
 
+// Raw floats are folded where they lie, one update at a time: copying them into a window costs more
+// than the accumulator's way through the cache.
+bool InPlace(const EncodedUpdate& update) {
+  return update.codec.kind == CodecKind::kF32 &&
+         reinterpret_cast<uintptr_t>(update.encoded.data()) % alignof(float) == 0;
+}
+
 }  // namespace
 
 AggregationHost::AggregationHost(const PluginEntry& plugin, Json config,
@@ -198,9 +205,10 @@ Result<size_t> AggregationHost::Fold(std::span<const EncodedUpdate> updates) {
     }
   }
   const PluginCall call(services_, round_.seed);
-  const size_t most = (caps_.caps & LNT_CAP_ASYNC) != 0 ? 1 : kMaxFoldRows;
+  const bool one_by_one = (caps_.caps & LNT_CAP_ASYNC) != 0;
   size_t done = 0;
   while (done < updates.size() && !flush_) {
+    const size_t most = one_by_one || InPlace(updates[done]) ? 1 : kMaxFoldRows;
     const auto group = updates.subspan(done, std::min(most, updates.size() - done));
     if (Status status = FoldGroup(group); !status) {
       broken_ = true;
@@ -224,7 +232,10 @@ Status AggregationHost::FoldGroup(std::span<const EncodedUpdate> updates) {
                           "updates_begin"));
   for (size_t first = 0; first < count_; first += kCodecBlock) {
     const size_t count = std::min(kCodecBlock, count_ - first);
-    for (size_t r = 0; r < updates.size(); ++r) {
+    const bool in_place = updates.size() == 1 && InPlace(updates[0]);
+    const float* rows = in_place ? reinterpret_cast<const float*>(updates[0].encoded.data()) + first
+                                 : window_.data();
+    for (size_t r = 0; !in_place && r < updates.size(); ++r) {
       const EncodedUpdate& update = updates[r];
       LINNET_TRY_STATUS(DecodeWindow(update.codec, update.seed, update.encoded, count_, first,
                                      {window_.data() + r * kCodecBlock, count}, kernels_));
@@ -232,7 +243,7 @@ Status AggregationHost::FoldGroup(std::span<const EncodedUpdate> updates) {
     LINNET_TRY_STATUS(ForEachPiece(
         params_, first, count,
         [&](uint32_t tensor, uint64_t offset, size_t at, size_t n) -> Status {
-          return Check(table.updates_chunk(handle_, tensor, offset, window_.data() + (at - first),
+          return Check(table.updates_chunk(handle_, tensor, offset, rows + (at - first),
                                            kCodecBlock * sizeof(float), static_cast<uint32_t>(n)),
                        "updates_chunk");
         }));

@@ -14,8 +14,11 @@ Output::Output(bool json)
       terminal_(!json && isatty(STDOUT_FILENO) == 1),
       colours_(terminal_ && std::getenv("NO_COLOR") == nullptr) {}
 
-Output::~Output() {
+Output::~Output() { ClearLive(); }
+
+void Output::ClearLive() {
   if (live_) std::fputs("\r\x1b[K", stdout);
+  live_ = false;
   std::fflush(stdout);
 }
 
@@ -26,8 +29,7 @@ std::string Output::Marked(std::string_view mark, std::string_view text) const {
 
 void Output::Line(std::string_view text) {
   if (json_) return;
-  if (live_) std::fputs("\r\x1b[K", stdout);
-  live_ = false;
+  ClearLive();
   std::fwrite(text.data(), 1, text.size(), stdout);
   std::fputc('\n', stdout);
   std::fflush(stdout);

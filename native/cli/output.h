@@ -23,6 +23,8 @@ class Output {
   void Line(std::string_view text);
   // Replaces the line at the bottom; only on a terminal.
   void Live(std::string_view text);
+  // Takes the live line away, before somebody else writes to the terminal.
+  void ClearLive();
   // For machines; nothing otherwise.
   void Object(const Json& value);
 

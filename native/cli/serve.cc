@@ -169,6 +169,7 @@ void Serve::Announce() {
 
 void Serve::OnNotice(const Notice& notice) {
   using Kind = Notice::Kind;
+  output_.ClearLive();
   switch (notice.kind) {
     case Kind::kJoined:
     case Kind::kLeft:

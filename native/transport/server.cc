@@ -19,6 +19,7 @@ namespace close_code = websocketpp::close::status;
 namespace opcode = websocketpp::frame::opcode;
 
 constexpr uint64_t kSweepTimer = 0, kShutdownTimer = 1;
+constexpr uint64_t kMinHttpBytesPerMs = 8;
 constexpr uint32_t kMinSweepMs = 20, kMaxSweepMs = 1000;
 
 std::string HostOf(const std::string& host_and_port) {
@@ -252,9 +253,17 @@ class ServerImpl final : public Server {
     con->set_status(websocketpp::http::status_code::value(response.status));
     for (const auto& header : response.headers) con->append_header(header.first, header.second);
     con->append_header("Connection", "close");
-    const std::string length = std::to_string(response.body.size());
+    const size_t length = response.body.size();
     con->set_body(request.method == "HEAD" ? std::string() : std::move(response.body));
-    con->replace_header("Content-Length", length);
+    con->replace_header("Content-Length", std::to_string(length));
+    // WebSocket++ would end an answer that takes longer than a handshake may: a slow line has more
+    // time.
+    con->defer_http_response();
+    answers_.emplace_back(con, Loop::NowMs() + options_.handshake_ms + length / kMinHttpBytesPerMs);
+    loop_.Post([con] {
+      websocketpp::lib::error_code ignored;
+      con->send_http_response(ignored);
+    });
   }
 
   static void Seen(ConnectionBase& con) {
@@ -320,6 +329,12 @@ class ServerImpl final : public Server {
         con->ping("", ec);
       }
     }
+    for (auto it = answers_.begin(); it != answers_.end();) {
+      const ConnectionPtr con = it->first.lock();
+      const bool late = con && now > it->second;
+      if (late) Terminate(con);
+      it = !con || late ? answers_.erase(it) : std::next(it);
+    }
     loop_.SetTimer(this, kSweepTimer, sweep_ms_, [this] { Sweep(); });
   }
 
@@ -336,6 +351,8 @@ class ServerImpl final : public Server {
       std::make_shared<ServerConfig::con_msg_manager_type>();
   std::unordered_map<const void*, std::pair<std::weak_ptr<const std::vector<uint8_t>>, MessagePtr>>
       prepared_;
+  std::vector<std::pair<std::weak_ptr<ConnectionPtr::element_type>, uint64_t>>
+      answers_;  // being sent over HTTP, until when
   std::function<void()> shut_down_;
 };
 

@@ -52,3 +52,9 @@ if(node AND (EMSCRIPTEN OR LINNET_EMXX))
   add_test(NAME abi_wasm COMMAND ${node} --test ${abi}/wasm_plugin.test.mjs)
   set_tests_properties(abi_wasm PROPERTIES ENVIRONMENT LINNET_PLUGINS=${CMAKE_BINARY_DIR}/plugins)
 endif()
+
+# The version that programs see is the one that CMake packages.
+file(STRINGS ${CMAKE_SOURCE_DIR}/core/include/linnet/version.h version REGEX "LINNET_VERSION_STRING")
+if(NOT version MATCHES "\"${PROJECT_VERSION}\"")
+  message(FATAL_ERROR "linnet/version.h says ${version}, wanted \"${PROJECT_VERSION}\" as in CMakeLists.txt")
+endif()

@@ -1,5 +1,6 @@
-/* The plugin headers in every dialect, and the layout of what crosses by content: golden offsets that hold on LP64
- * and on wasm32. Compiled with -fsyntax-only by abi.cmake, as C and (with -x c++) as C++. */
+/* The plugin headers in every dialect, and the layout of what crosses by content: golden offsets
+ * that hold on LP64 and on wasm32. Compiled with -fsyntax-only by abi.cmake, as C and (with -x c++)
+ * as C++. */
 #include "linnet/plugin.h"
 #include "linnet/version.h"
 

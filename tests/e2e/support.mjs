@@ -18,13 +18,13 @@ const patienceMs = 120_000;
 
 // One process. With --json its lines are objects in `events`; all text is kept for messages.
 export class Process {
-  constructor(args, {cwd} = {}) {
+  constructor(args, {cwd, environment} = {}) {
     this.args = args;
     this.events = [];
     this.out = '';
     this.err = '';
     this.waiters = new Set();
-    this.child = spawn(program, args, {cwd, stdio: ['ignore', 'pipe', 'pipe']});
+    this.child = spawn(program, args, {cwd, env: {...process.env, ...environment}, stdio: ['ignore', 'pipe', 'pipe']});
     this.child.stderr.on('data', (data) => (this.err += data));
     createInterface({input: this.child.stdout}).on('line', (line) => {
       this.out += line + '\n';
@@ -103,19 +103,19 @@ export class Site {
     return this.path(name);
   }
   start(...args) {
-    const process = new Process(args, {cwd: this.folder});
-    this.processes.push(process);
-    return process;
+    const started = new Process(args, {cwd: this.folder, environment: this.environment});
+    this.processes.push(started);
+    return started;
   }
   // A coordinator that listens; `port` 0 takes a free one.
   async serve(federation, {port = 0, state = 'serve', more = []} = {}) {
-    const process = this.start('serve', federation, '--listen', `127.0.0.1:${port}`, '--state', this.path(state), '--json', ...more);
-    const listening = await process.event((event) => event.event === 'listening');
-    process.address = listening.address;
-    process.http = listening.address.replace('ws:', 'http:');
-    process.port = Number(listening.address.match(/:(\d+)$/)[1]);
-    process.status = async () => (await fetch(`${process.http}/v1/status`)).json();
-    return process;
+    const serve = this.start('serve', federation, '--listen', `127.0.0.1:${port}`, '--state', this.path(state), '--json', ...more);
+    const listening = await serve.event((event) => event.event === 'listening');
+    serve.address = listening.address;
+    serve.http = listening.address.replace('ws:', 'http:');
+    serve.port = Number(listening.address.match(/:(\d+)$/)[1]);
+    serve.status = async () => (await fetch(`${serve.http}/v1/status`)).json();
+    return serve;
   }
   join(address, data, name, ...more) {
     return this.start('join', address, '--data', data, '--name', name, '--state', this.path(`join-${name}`), '--json', ...more);

@@ -117,6 +117,9 @@ TEST_P(GemmTest, IsExactOnWholeNumbersBeyondEveryBlock) {
        .relu = true},
       {.m = 530, .n = 33, .k = 600, .bias = true, .relu = true, .slack = 1},
       {.m = 530, .n = 17, .k = 513, .trans_a = true, .trans_b = true, .accumulate = true},
+      {.m = 60, .n = 1030, .k = 40, .bias = true, .relu = true},
+      {.m = 20, .n = 33, .k = 1030, .trans_a = true, .trans_b = true, .bias = true},
+      {.m = 257, .n = 19, .k = 40, .trans_b = true, .relu = true},
       {.m = 14, .n = 1040, .k = 1030, .trans_b = true, .bias = true},
   };
   for (const Product& row : rows) ASSERT_NO_FATAL_FAILURE(CheckProduct(k, random, row));

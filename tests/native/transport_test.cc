@@ -13,6 +13,7 @@
 namespace linnet {
 namespace {
 
+constexpr size_t kLarge = 30000000;
 constexpr char kProtocolHeader[] = "Sec-WebSocket-Protocol: linnet.v1\r\n";
 
 // What handlers saw, in order, waited for by the test's thread.
@@ -86,6 +87,7 @@ class ServerTest : public testing::Test {
       HttpResponse response;
       response.headers.emplace_back("Content-Type", "text/plain");
       response.body = request.method + " " + request.target + " " + request.origin;
+      if (request.target == "/large") response.body.assign(kLarge, 'L');
       return response;
     };
     std::string error;
@@ -394,6 +396,18 @@ TEST_F(ServerTest, HttpIsAnsweredOncePerConnection) {
   EXPECT_EQ(answer.substr(0, 15), "HTTP/1.1 200 OK");
   EXPECT_NE(answer.find("Connection: close\r\n"), std::string::npos);
   EXPECT_NE(answer.find("\r\n\r\nGET /v1/status?x=1 http://a"), std::string::npos) << answer;
+}
+
+TEST_F(ServerTest, ALargeAnswerMayTakeLongerThanAHandshake) {
+  ServerOptions options;
+  options.handshake_ms = 50;
+  Serve(options);
+  RawClient client(port_);
+  client.Send("GET /large HTTP/1.1\r\nHost: " + Host() + "\r\n\r\n");
+  EXPECT_EQ(client.ReadHead().substr(0, 15), "HTTP/1.1 200 OK");
+  thread_.Do([this] { thread_.loop.SetTimer(this, 1, 300, [this] { events_.Add("later"); }); });
+  EXPECT_EQ(events_.Next(), "later");
+  EXPECT_EQ(client.Read().size(), kLarge);
 }
 
 TEST_F(ServerTest, HeadTellsTheLengthAndSendsNoBody) {
