@@ -19,7 +19,7 @@ stop_demo() {
 port_taken() { (exec 3<>"/dev/tcp/127.0.0.1/$1") 2>/dev/null; }
 
 demo() {
-  local once="" tab="" port="" participants=8 writers=25 i first status=0 interrupted=""
+  local once="" tab="" port="" participants=8 writers=10 i first status=0 interrupted=""
   while (($#)); do
     case $1 in
       --once) once=1 ;;
@@ -43,7 +43,7 @@ demo() {
   mkdir -p "$logs"
   trap 'stop_demo; leave; rm -rf "$state"' EXIT
   trap 'interrupted=1; kill -TERM "$serve" 2>/dev/null || true' INT TERM
-  build/native/linnet serve native/examples/strokes.json --listen "127.0.0.1:$port" --state "$state/serve" \
+  build/native/linnet serve native/examples/demo.json --listen "127.0.0.1:$port" --state "$state/serve" \
     --expect $((participants + ${tab:-0})) ${once:+--once} &
   serve=$!
   demo_pids+=("$serve")
@@ -53,7 +53,7 @@ demo() {
   done
   for ((i = 0; i < participants; ++i)); do
     first=$((i * writers))
-    build/native/linnet join "ws://127.0.0.1:$port" --data "strokes?writers=$first-$((first + writers - 1))" \
+    build/native/linnet join "ws://127.0.0.1:$port" --data "strokes?writers=$first-$((first + writers - 1))&per=60" \
       --name "daemon-$((i + 1))" --state "$state/participant-$((i + 1))" >"$logs/demo-participant-$((i + 1)).log" 2>&1 &
     demo_pids+=($!)
   done

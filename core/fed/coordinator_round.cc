@@ -33,6 +33,15 @@ void CoordinatorMachine::MaybeOpen() {
     last_pool_ = 0;
     return;
   }
+  const uint64_t next_ms = opened_ms_ + round.interval_ms;
+  if (opened_ms_ > 0 && now_ms_ < next_ms) {
+    if (gather_ == 0)
+      gather_ = Arm(next_ms - now_ms_, [this] {
+        gather_ = 0;
+        MaybeOpen();
+      });
+    return;
+  }
   const bool all = pool.size() >= std::max<size_t>(round.Invited(), first) ||
                    (last_pool_ > 0 && pool.size() >= last_pool_);
   if (!all && !gathered_) {

@@ -44,6 +44,7 @@ struct Federation {
     uint32_t minimum = 8;  // default: 80 % of the cohort, rounded up
     double over_select = 1.0;
     uint32_t deadline_ms = 60000;
+    uint32_t interval_ms = 0;  // least time from one round's invitations to the next's
     uint64_t max_rounds = 200;
     std::string target_metric = "accuracy";  // accuracy (at least) or loss (at most)
     std::optional<double> target_value{};    // none: run max_rounds

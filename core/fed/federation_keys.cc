@@ -298,6 +298,8 @@ const std::vector<Key>& Keys() {
            "invited = cohort * this, rounded up"),
       Integer("round.deadlineMs", 100, 86400000, LINNET_FIELD(round.deadline_ms),
               "from invitation to the end of the upload"),
+      Integer("round.intervalMs", 0, 86400000, LINNET_FIELD(round.interval_ms),
+              "least time from one round's invitations to the next's"),
       Integer("round.maxRounds", 1, 1000000, LINNET_FIELD(round.max_rounds), "done after so many"),
       TargetMetricKey(),
       TargetKey(),

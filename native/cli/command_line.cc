@@ -107,9 +107,10 @@ void AddInfer(CLI::App& app, InferCommand& c) {
       sub->add_option("--image", c.image, "One binary PGM image (P5): prints the probabilities");
   data->excludes(image);
   sub->add_option("--rows", c.rows, "Also print the predictions of the first N rows");
-  sub->add_option("--scale", c.scale, "How features are scaled, as data.scale of the federation")
-      ->check(CLI::IsMember({"none", "unit", "standard"}))
-      ->capture_default_str();
+  sub->add_option("--scale", c.scale,
+                  "How features are scaled, as data.scale of the federation (default: the "
+                  "coordinator's, else unit)")
+      ->check(CLI::IsMember({"none", "unit", "standard"}));
   sub->add_flag("--train-part", c.train_part, "Use the training part where the source has two");
   sub->add_flag("--json", c.json, "One JSON object a line instead of text");
   sub->footer(Footer("linnet infer digits.linnet --data 'strokes?writers=1000-1019'"));

@@ -41,7 +41,8 @@ struct SimulateCommand {
   bool json = false;
 };
 struct InferCommand {
-  std::string model, data, image, scale = "unit";
+  std::string model, data, image;
+  std::string scale;  // "" = the coordinator's, or unit
   uint64_t rows = 0;
   bool train_part = false, json = false;
 };

@@ -18,27 +18,38 @@ namespace {
 
 constexpr size_t kBatch = 64;
 
-// The coordinator's current model, checked against its digest.
-Result<Model> FetchModel(const std::string& address) {
+Result<Json> Get(const Address& at, const std::string& target, std::string* raw = nullptr) {
+  HttpResponse answer = HttpGet(at.host, at.port, target);
+  if (answer.status != 200) {
+    return Fail(Code::kUnavailable, "http://", at.HostPort(), target, ": ",
+                answer.status == 0 ? answer.body : StrCat("HTTP ", answer.status));
+  }
+  if (raw == nullptr) return Json::Parse(answer.body);
+  *raw = std::move(answer.body);
+  return Json();
+}
+
+std::string Text(const Json* value) {
+  return value != nullptr && value->is_string() ? value->as_string() : std::string();
+}
+
+// The coordinator's current model, checked against its digest, and how its data is scaled.
+Result<Model> FetchModel(const std::string& address, std::string& scale) {
   LINNET_TRY(const Address at, ParseAddress(address));
-  const auto get = [&at](const std::string& target) -> Result<std::string> {
-    HttpResponse answer = HttpGet(at.host, at.port, target);
-    if (answer.status != 200) {
-      return Fail(Code::kUnavailable, "http://", at.HostPort(), target, ": ",
-                  answer.status == 0 ? answer.body : StrCat("HTTP ", answer.status));
-    }
-    return std::move(answer.body);
-  };
-  LINNET_TRY(const std::string text, get("/v1/status"));
-  LINNET_TRY(const Json status, Json::Parse(text));
-  const Json* name = status.Find("model");
-  if (name == nullptr || !name->is_string()) {
+  LINNET_TRY(const Json status, Get(at, "/v1/status"));
+  const std::string digest = Text(status.Find("model"));
+  if (digest.empty()) {
     return Fail(Code::kData, "http://", at.HostPort(), "/v1/status names no model");
   }
-  LINNET_TRY(const std::string bytes, get("/v1/models/" + name->as_string()));
-  if (Hex(Blake2b(AsBytes(bytes))) != name->as_string()) {
+  if (scale.empty()) {
+    LINNET_TRY(const Json federation, Get(at, "/v1/federation"));
+    if (const Json* data = federation.Find("data")) scale = Text(data->Find("scale"));
+  }
+  std::string bytes;
+  LINNET_TRY([[maybe_unused]] const Json none, Get(at, "/v1/models/" + digest, &bytes));
+  if (Hex(Blake2b(AsBytes(bytes))) != digest) {
     return Fail(Code::kData, "the model from http://", at.HostPort(), " does not have the digest ",
-                name->as_string());
+                digest);
   }
   return LoadModel(AsBytes(bytes));
 }
@@ -146,13 +157,15 @@ Result<int> Run(const InferCommand& command) {
   if (command.data.empty() && command.image.empty()) {
     return Fail(Code::kInvalid, "nothing to read: give --data SOURCE or --image FILE.pgm");
   }
+  std::string scale = command.scale;
   const bool remote = command.model.starts_with("http://");
-  LINNET_TRY(const Model model, remote ? FetchModel(command.model) : LoadModelFile(command.model));
+  LINNET_TRY(const Model model,
+             remote ? FetchModel(command.model, scale) : LoadModelFile(command.model));
   if (!command.image.empty()) return InferImage(model, command, output);
   Federation as;  // the scaling as a federation would tell it
-  as.scale = command.scale == "none"       ? Scaling::kNone
-             : command.scale == "standard" ? Scaling::kStandard
-                                           : Scaling::kUnit;
+  as.scale = scale == "none"       ? Scaling::kNone
+             : scale == "standard" ? Scaling::kStandard
+                                   : Scaling::kUnit;
   LINNET_TRY(const TrainTest parts, OpenScaled(command.data, as));
   const Dataset& data = parts.test && !command.train_part ? *parts.test : *parts.train;
   LINNET_TRY(const Outcome outcome, Predict(model, data));

@@ -110,6 +110,15 @@ Status Serve::Prepare() {
   store.fresh = command_.fresh;
   store.identity = {federation_.name, LayoutDigest(blank)};
   LINNET_TRY(store_, OpenRoundStore(store));
+  if (!command_.init.empty()) {
+    LINNET_TRY(const Recovered kept, store_->Load());
+    if (kept.round > 0) {
+      return Fail(Code::kInvalid, "--init ", command_.init, ": ", store_->folder(), " holds round ",
+                  kept.round,
+                  " already; leave --init away to go on from it, or "
+                  "begin anew with --fresh");
+    }
+  }
   LINNET_TRY(coordinator.initial, InitialModel(federation_, command_.init, store_->secret(), like));
   coordinator.federation = federation_;
   coordinator.expect = command_.expect;

@@ -18,6 +18,7 @@
 
 #include "base/json.h"
 #include "fed/participant.h"
+#include "native/driver/allocator.h"
 #include "native/transport/client.h"
 #include "native/transport/loop.h"
 #include "wire/messages.h"
@@ -96,6 +97,7 @@ class IdleParticipant {
 inline pid_t StartIdle(uint16_t port, int count, int first) {
   const pid_t child = fork();
   if (child != 0) return child;
+  KeepLargeBlocks();  // as in the program's main
   Loop loop;
   std::vector<std::unique_ptr<IdleParticipant>> all;
   for (int i = 0; i < count; ++i) {

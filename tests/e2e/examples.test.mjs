@@ -10,6 +10,7 @@ const csv = `csv:${join(folder, 'birds.csv')}?label=species&test=${join(folder, 
 
 // How each is run; a file without a row fails the test.
 const rows = {
+  'demo.json': {data: 'strokes?writers=0-79&per=60', clients: 8, above: 0.5},
   'strokes.json': {data: 'strokes?writers=0-39', clients: 8, above: 0.5},
   'fedavgm.json': {data: 'strokes?writers=0-39', clients: 8, above: 0.5},
   'fedadam.json': {data: 'strokes?writers=0-39', clients: 8, above: 0.3},

@@ -1,5 +1,6 @@
 // A federation of processes from its first line to its last.
 import assert from 'node:assert/strict';
+import {mkdirSync} from 'node:fs';
 import {test} from 'node:test';
 import {Site, strokes, writers} from './support.mjs';
 
@@ -96,4 +97,37 @@ test('without central data the participants judge the model on what they held ou
   for (const round of serve.events.filter((event) => event.event === 'round')) {
     assert.ok(round.accuracy > 0.15 && round.accuracy <= 1, JSON.stringify(round));
   }
+});
+
+test('the page and its files come with what a threaded page needs, and nothing else comes', async (t) => {
+  const site = new Site(t);
+  site.file('secret', 'not for the web');
+  mkdirSync(site.path('web'));
+  site.file('web/index.html', '<!doctype html><title>Linnet</title>');
+  const serve = await site.serve(site.file('fed.json', strokes()), {more: ['--web', site.path('web')]});
+  assert.equal(serve.events[0].page, `${serve.http}/`);
+  const page = await fetch(serve.http);
+  assert.match(await page.text(), /<title>Linnet<\/title>/);
+  assert.equal(page.headers.get('cross-origin-opener-policy'), 'same-origin');
+  assert.equal(page.headers.get('cross-origin-embedder-policy'), 'require-corp');
+  assert.equal((await fetch(serve.http, {headers: {'if-none-match': page.headers.get('etag')}})).status, 304);
+  for (const path of ['/%2e%2e/secret', '/..%2fsecret', '/nothing']) assert.equal((await fetch(serve.http + path)).status, 404, path);
+  assert.equal((await fetch(`${serve.http}/v1/status`, {method: 'POST', body: 'x'})).status, 405);
+});
+
+test('a warm start begins with the weights it was given, and only then', async (t) => {
+  const site = new Site(t);
+  const federation = site.file('fed.json', strokes({maxRounds: 2}));
+  const learned = site.start('simulate', federation, '--data', 'strokes?writers=0-19', '--clients', '4', '--save', site.path('warm.linnet'), '--json');
+  assert.equal(await learned.exit(), 0, learned.describe());
+  const serve = await site.serve(federation, {more: ['--init', site.path('warm.linnet'), '--expect', '2', '--once']});
+  const judged = site.start('infer', serve.http, '--data', 'strokes?writers=1000-1019&per=30', '--json');
+  assert.equal(await judged.exit(), 0, judged.describe());
+  const best = Math.max(...learned.events.filter((event) => event.round).map((event) => event.accuracy));
+  assert.ok(Math.abs(judged.events[0].accuracy - best) < 1e-9, judged.describe());
+  for (const i of [0, 1]) site.join(serve.address, writers(i, 2, 20), `d${i}`);
+  assert.equal(await serve.exit(), 0, serve.describe());
+  const again = site.start('serve', federation, '--listen', '127.0.0.1:0', '--state', site.path('serve'), '--init', site.path('warm.linnet'));
+  assert.equal(await again.exit(), 2);
+  assert.match(again.err, /holds round 2 already/);
 });

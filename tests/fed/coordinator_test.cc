@@ -195,6 +195,19 @@ TEST(CoordinatorTest, UploadsFlowWithinTheBudgetAndAtLeastOneAlways) {
   EXPECT_FALSE(room.Take<UpdateGo>(2));
 }
 
+TEST(CoordinatorTest, RoundsKeepTheirInterval) {
+  Room room(R"({"name": "slow", "model": {"builtin": "softmax-regression"},
+    "round": {"cohort": 1, "minimum": 1, "maxRounds": 3, "intervalMs": 2000},
+    "upload": {"codec": "f32"}, "evaluate": {"federated": false}})");
+  room.Join(0);
+  room.Deliver(0, 0.1f);
+  EXPECT_EQ(room.coordinator->Status().round, 1u);
+  room.Pass(1999);
+  EXPECT_FALSE(room.Take<Invite>(0));
+  room.Pass(2);
+  EXPECT_TRUE(room.Take<Invite>(0));
+}
+
 // ---- What a fleet of strangers will send.
 
 struct BadUpload {

@@ -335,7 +335,7 @@ TEST(FederationTest, HelpNamesEveryKeyOfTheCanonicalFile) {
 
 TEST(FederationTest, TheExamplesParse) {
   for (const char* name :
-       {"strokes", "mnist", "mnist-noniid", "csv", "fedavgm", "fedadam", "cnn"}) {
+       {"demo", "strokes", "mnist", "mnist-noniid", "csv", "fedavgm", "fedadam", "cnn"}) {
     SCOPED_TRACE(name);
     std::ifstream file(StrCat(LINNET_SOURCE_DIR "/native/examples/", name, ".json"));
     ASSERT_TRUE(file.good());
