@@ -4,6 +4,18 @@
 all_suites=(format native wasm web browser asan tsan)
 filter=()
 
+# The list of what failed comes last, where the tail of the log shows it.
+export NODE_OPTIONS="${NODE_OPTIONS:-} --test-reporter=spec"
+
+# limited SECONDS COMMAND...: in a process group of its own, ended when the time is up or on Ctrl-C.
+limited() {
+  local pid
+  timeout --kill-after=10 "$@" &
+  pid=$!
+  trap 'kill "$pid"; exit 130' INT TERM
+  wait "$pid"
+}
+
 run_ctest() { ctest --test-dir "build/$1" --output-on-failure --no-tests=error -j "$(nproc)" "${@:2}" "${filter[@]}"; }
 
 # build_and_test FOLDER WHAT FLOORS: only the tests of some floors (a regular expression), where all would take too long.
@@ -31,13 +43,13 @@ suite_wasm() {
 
 suite_web() {
   build
-  step "web: run" test-web.log npm --prefix web test
+  step "web: run" test-web.log limited 300 npm --prefix web test
 }
 
 run_browser_tests() {
   local files=(tests/browser/*.test.mjs)
   [[ -e ${files[0]} ]] || { echo "no tests/browser/*.test.mjs" && return 1; }
-  node --test --test-concurrency=1 "${files[@]}"
+  limited 900 node --test --test-concurrency=1 "${files[@]}"
 }
 
 suite_browser() {

@@ -64,21 +64,11 @@ Status ReadOption(std::string_view key, const Json& value, ParticipantOptions& o
 }
 
 // Divides by source_max where the federation wants unit scale and the source is known.
-void ScaleAs(Scaling scaling, float source_max, Dataset& data) {
-  if (scaling == Scaling::kUnit && source_max > 0) {
-    data.scale = {1 / source_max};
-    data.offset = {0};
-  } else {
-    SetScaling(data, scaling);
-  }
-}
-
-Scaling ScalingOf(const Json& federation) {
-  const Json* data = federation.Find("data");
-  const Json* scale = data ? data->Find("scale") : nullptr;
-  if (!scale || !scale->is_string()) return Scaling::kUnit;
-  if (scale->as_string() == "none") return Scaling::kNone;
-  return scale->as_string() == "standard" ? Scaling::kStandard : Scaling::kUnit;
+Status ScaleAs(const Federation& told, float source_max, Dataset& data) {
+  if (told.scale != Scaling::kUnit || source_max <= 0) return ScaleAsTold(told, data);
+  data.scale = {1 / source_max};
+  data.offset = {0};
+  return {};
 }
 
 // The same keys and numbers as the federation file's "train", and what the round adds.
@@ -151,9 +141,13 @@ void linnet_session::UseData() {
   linnet::DataView train_view, holdout;
   if (data.raw) {
     auto copy = std::make_shared<linnet::Dataset>(*data.raw);
-    linnet::ScaleAs(scaling, data.source_max, *copy);
-    scaled = std::move(copy);
-    linnet::SplitHoldout(linnet::WholeView(scaled), device_seed, train_view, holdout);
+    if (Status possible = linnet::ScaleAs(told, data.source_max, *copy); possible) {
+      scaled = std::move(copy);
+      linnet::SplitHoldout(linnet::WholeView(scaled), device_seed, train_view, holdout);
+    } else {  // data of another task: nothing is trained with it
+      actions.push_back(
+          ParticipantNotice{ParticipantNotice::Kind::kError, possible.error().message, {}});
+    }
   } else if (evaluate != nullptr || evaluate_outside) {
     // A participant without held-out rows is not asked to evaluate; the row itself is never read.
     auto stand_in = std::make_shared<linnet::Dataset>();
@@ -199,8 +193,13 @@ void linnet_session::Take(std::vector<Participant::Action> taken) {
     if (const auto* notice = std::get_if<ParticipantNotice>(&action);
         notice && notice->kind == ParticipantNotice::Kind::kWelcomed) {
       const linnet::Json* about = notice->detail.Find("public");
-      const linnet::Scaling wanted = about ? linnet::ScalingOf(*about) : linnet::Scaling::kUnit;
-      if (std::exchange(scaling, wanted) != wanted) UseData();
+      auto federation = linnet::ParseFederation(about ? about->Dump() : "{}");
+      if (federation) {
+        const bool same = federation->scale == told.scale && federation->mean == told.mean &&
+                          federation->deviation == told.deviation;
+        told = std::move(*federation);
+        if (!same) UseData();
+      }
     }
     actions.push_back(std::move(action));
   }
@@ -268,9 +267,9 @@ Status linnet_session::Infer(const linnet::Model& model, const float* x, size_t 
       const size_t j = scale.size() == 1 ? 0 : i % features;
       input[i] = input[i] * scale[j] + offset[j];
     }
-  } else if (scaling == linnet::Scaling::kUnit) {
+  } else if (told.scale == linnet::Scaling::kUnit) {
     for (float& value : input) value *= 1.0f / 255;
-  } else if (scaling == linnet::Scaling::kStandard) {
+  } else if (told.scale == linnet::Scaling::kStandard) {
     return linnet::Fail(Code::kState, "the federation standardizes its data: this participant ",
                         "needs data of its own to know how");
   }

@@ -10,6 +10,7 @@
 
 #include "capi/handles.h"
 #include "data/dataset.h"
+#include "fed/federation.h"
 #include "fed/participant.h"
 
 namespace linnet {
@@ -59,7 +60,7 @@ struct linnet_session {
   linnet::ParticipantOptions options;  // moved into the participant by Start
   std::unique_ptr<linnet::Participant> participant;
   linnet::SessionData data;
-  linnet::Scaling scaling = linnet::Scaling::kUnit;
+  linnet::Federation told;                        // the federation's public part
   std::shared_ptr<const linnet::Dataset> scaled;  // gives scale and offset for inference
   size_t held_out = 0;
   linnet::Seed device_seed{};

@@ -177,6 +177,10 @@ Json PublicFederation(const Federation& federation) {
   Federation shown = federation;
   const std::string& file = federation.model.file;
   shown.model.file = file.substr(file.rfind('/') + 1);
+  size_t bytes = 128;  // for people: cut between characters
+  while (bytes < shown.model.file.size() && bytes > 0 && (shown.model.file[bytes] & 0xC0) == 0x80)
+    --bytes;
+  if (bytes < shown.model.file.size()) shown.model.file.resize(bytes);
   Json json = Json(Json::Object{});
   for (const Key& key : Keys()) {
     if (!IsPublic(key.path)) continue;

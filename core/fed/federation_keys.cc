@@ -190,12 +190,12 @@ Key MinimumKey() {
   return key;
 }
 
-// At most 100 values, so that what participants are told fits into its message.
+// At most 64 values, so that what participants are told fits into its message.
 template <typename Field>
 Key Numbers(std::string_view path, Field field, std::string_view meaning) {
-  const std::string wanted = "a list of 1 to 100 numbers";
+  const std::string wanted = "a list of 1 to 64 numbers";
   const auto set = [=](Draft& draft, const Json& value) -> Status {
-    if (!value.is_array() || value.as_array().empty() || value.as_array().size() > 100)
+    if (!value.is_array() || value.as_array().empty() || value.as_array().size() > 64)
       return Unwanted(value, wanted);
     std::vector<float> numbers;
     for (const Json& number : value.as_array()) {

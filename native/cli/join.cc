@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cctype>
 #include <charconv>
+#include <csignal>
 #include <memory>
 #include <optional>
 #include <utility>
@@ -232,6 +233,7 @@ void Join::Leave(const std::string& reason) {
 }
 
 Result<int> Join::Run() {
+  std::signal(SIGPIPE, SIG_IGN);  // whoever reads the output may go away
   LINNET_TRY_STATUS(Prepare());
   loop_.OnSignal([this](int) {
     if (leaving_) return loop_.Stop();

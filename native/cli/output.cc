@@ -1,5 +1,6 @@
 #include "native/cli/output.h"
 
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -37,6 +38,11 @@ void Output::Line(std::string_view text) {
 
 void Output::Live(std::string_view text) {
   if (!terminal_) return;
+  // A line that wraps could not be taken away again.
+  winsize window{};
+  if (ioctl(STDOUT_FILENO, TIOCGWINSZ, &window) == 0 && window.ws_col > 1) {
+    text = text.substr(0, window.ws_col - 1u);
+  }
   std::fputs("\r\x1b[K", stdout);
   std::fwrite(text.data(), 1, text.size(), stdout);
   std::fflush(stdout);

@@ -19,6 +19,7 @@ class Output {
   ~Output();
 
   bool json() const { return json_; }
+  bool terminal() const { return terminal_; }
   // For people; nothing in JSON mode.
   void Line(std::string_view text);
   // Replaces the line at the bottom; only on a terminal.

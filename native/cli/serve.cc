@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <chrono>
 #include <cmath>
+#include <csignal>
 #include <memory>
 #include <utility>
 
@@ -215,6 +216,7 @@ void Serve::OnNotice(const Notice& notice) {
     case Kind::kWaiting:
       output_.Object(Json::Object{{"event", "waiting"}, {"text", notice.text}});
       output_.Live(notice.text);
+      if (!output_.terminal() && !output_.json()) LogInfo(notice.text);
       break;
     case Kind::kFailed:
       output_.Object(Json::Object{{"event", "failed"}, {"text", notice.text}});
@@ -306,14 +308,15 @@ void Serve::Stop(bool finished) {
 }
 
 Result<int> Serve::Run() {
+  std::signal(SIGPIPE, SIG_IGN);  // whoever reads the output may go away
   LINNET_TRY_STATUS(Prepare());
-  Announce();
   loop_.OnSignal([this](int) {
     if (stopping_) return loop_.Stop();  // the second one does not wait
     output_.Line("stopping: the state is kept, the next start goes on from here");
     if (!summarized_) Save();
     Stop(false);
   });
+  Announce();  // from here on others may send signals
   driver_->Start();
   loop_.Run([](const std::string& error) { LogError(error); });
   driver_.reset();

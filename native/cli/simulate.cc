@@ -68,7 +68,7 @@ Result<int> Run(const SimulateCommand& command) {
     line.Set("virtualSeconds", metrics.seconds);
     output.Object(line);
     output.Line(RoundLine(shown));
-    output.Live(output.Dim(StrCat("round ", metrics.round + 1)));
+    output.Live(StrCat("round ", metrics.round + 1));
     return true;
   };
   LINNET_TRY(const SimulationResult result, Simulate(std::move(options)));

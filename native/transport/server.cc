@@ -226,6 +226,10 @@ class ServerImpl final : public Server {
     if (con->id == 0) return;
     Seen(*con);
     con->message_since_ms = 0;
+    const uint64_t second = con->last_seen_ms / 1000;
+    if (second != con->second) con->messages = 0;
+    con->second = second;
+    if (++con->messages > options_.messages_per_second) return Terminate(con);
     if (message->get_opcode() != opcode::binary) {
       websocketpp::lib::error_code ec;
       con->close(close_code::unsupported_data, "binary messages only", ec);

@@ -28,6 +28,7 @@ struct ServerOptions {
   size_t first_message_bytes = 4096;      // the longest message until SetMessageLimit
   size_t max_connections = 20000;         // beyond: closed at once
   size_t max_buffered_bytes = 32u << 20;  // waiting to be sent to one connection; beyond: closed
+  uint32_t messages_per_second = 2000;    // of one connection, lasting; beyond: closed
   uint32_t handshake_ms = 5000;
   uint32_t message_ms = 30000;  // from a message's first byte to its last
   uint32_t ping_ms = 20000;     // silence before a ping

@@ -21,6 +21,8 @@ struct ConnectionBase {
   uint64_t last_seen_ms = 0;
   uint64_t message_since_ms = 0;  // 0 = no message has begun
   size_t last_buffered = 0;
+  uint64_t second = 0;  // of the clock, in which `messages` came
+  uint32_t messages = 0;
   bool pinged = false;
   std::shared_ptr<size_t> open_sockets;  // one counter for the server
 

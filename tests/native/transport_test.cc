@@ -269,6 +269,21 @@ TEST_F(ServerTest, AHugeAnnouncedLengthEndsTheConnectionBeforeItCosts) {
   EXPECT_EQ(events_.Next(), "disconnected");
 }
 
+TEST_F(ServerTest, AFloodOfMessagesEndsTheConnection) {
+  ServerOptions options;
+  options.messages_per_second = 10;
+  Serve(options);
+  auto client = Open();
+  std::string flood;
+  for (int i = 0; i < 1000; ++i) flood += RawClient::Frame("x");
+  client->Send(flood);
+  int frames = 0;
+  std::string event;
+  while ((event = events_.Next()) == "frame 1 x") ++frames;
+  EXPECT_EQ(event, "disconnected");
+  EXPECT_LE(frames, 20);  // ten in each of two seconds, should the clock turn just then
+}
+
 TEST_F(ServerTest, TextIsRefused) {
   Serve();
   auto client = Open();

@@ -49,9 +49,10 @@ for (const variant of variants) {
     const model = engine.builtinModel('mlp-2nn', 1);
     const one = model.infer(new Float32Array(784).fill(0.5));
     const models = Array.from({length: 30}, (_, i) => engine.builtinModel('mlp-2nn', i));
-    const many = model.infer(new Float32Array(784 * 4000).fill(0.5));
-    assert.deepEqual(many.subarray(0, 10), one);
-    assert.deepEqual(many.subarray(39990), one);
+    const many = model.infer(new Float32Array(784 * 4096).fill(0.5));
+    assert.deepEqual(many.subarray(40950), many.subarray(0, 10));
+    // A batch of one is another kernel: other bits, the same numbers.
+    one.forEach((value, i) => assert.ok(Math.abs(value - (many[i] ?? NaN)) < 1e-4));
     for (const made of models) made.close();
   });
 }

@@ -21,8 +21,8 @@ function makeUpdates(count: number): {updates: Update[]; values: Float32Array[]}
 }
 
 // The exact weighted mean as plugin.h defines it, on plain numbers.
-function exactMean(updates: Update[], values: Float32Array[], base: Float32Array): Float32Array {
-  const magic = 1.5 * 2 ** (52 + gridExponent);
+function exactMean(updates: Update[], values: Float32Array[], base: Float32Array, grid = gridExponent): Float32Array {
+  const magic = 1.5 * 2 ** (52 + grid);
   const total = updates.reduce((sum, update) => sum + update.weight, 0);
   return Float32Array.from(base, (start, i) => {
     let sum = 0;
@@ -65,14 +65,10 @@ test('fedavg.wasm gives the exact mean, bit by bit, in every order and grouping'
   assert.deepEqual(partials[2], partials[0]);
 });
 
-test('the reference can fail: a plain sum has other bits', () => {
+test('the reference can fail: on a coarser grid the mean has other bits', () => {
   const {updates, values} = makeUpdates(20);
   const base = new Float32Array(size);
-  const plain = Float32Array.from(base, (_, i) => {
-    const total = updates.reduce((sum, update) => sum + update.weight, 0);
-    return updates.reduce((sum, update, row) => sum + update.weight * (values[row]?.[i] ?? 0), 0) / total;
-  });
-  assert.notDeepEqual(plain, exactMean(updates, values, base));
+  assert.notDeepEqual(exactMean(updates, values, base, -20), exactMean(updates, values, base));
 });
 
 test('values that are not finite, and too many rows, are refused before they reach the plugin', {skip}, async () => {
@@ -85,11 +81,12 @@ test('values that are not finite, and too many rows, are refused before they rea
   assert.throws(() => instance.fold(updates.slice(0, 1), [new Float32Array(3)]), /has 3 values, wanted 5200/);
 });
 
-test('calls out of order are errors with the plugin\'s words, and a new round starts clean', {skip}, async () => {
+test('calls out of order are errors, and a new round starts clean', {skip}, async () => {
   const instance = await prepare();
   const {updates, values} = makeUpdates(1);
   const base = new Float32Array(size);
-  assert.throws(() => instance.fold(updates, values), PluginError);
+  assert.throws(() => instance.fold(updates, values), /fold: beginRound comes first/);
+  assert.throws(() => instance.finish(base), /finish: beginRound comes first/);
   instance.beginRound(round, base);
   assert.throws(() => instance.finish(base), PluginError, 'no update');
   instance.beginRound(round, base);
@@ -111,7 +108,8 @@ function leb(value: number): number[] {
 }
 // Functions of type () -> i32 or (i32) -> i32 by name, with their bodies; memory of one page is exported unless said.
 function makeModule(functions: {name: string; argument?: boolean; body: number[]}[], {imports = [] as number[][], memory = true} = {}): Uint8Array<ArrayBuffer> {
-  const exported = functions.map(({name}, i) => [...text(name), 0, i + imports.length]);
+  const importedFunctions = imports.filter((one) => one.at(-3) !== 2).length;
+  const exported = functions.map(({name}, i) => [...text(name), 0, i + importedFunctions]);
   if (memory) exported.push([...text('memory'), 2, 0]);
   return Uint8Array.from([
     0, 0x61, 0x73, 0x6d, 1, 0, 0, 0,

@@ -20,6 +20,7 @@ export class PluginInstance {
   private readonly caps: number;
   private tensors: Tensor[] = [];
   private count = 0;
+  private open = false;
 
   private constructor(plugin: PluginModule, handle: number, caps: number) {
     this.plugin = plugin;
@@ -74,6 +75,7 @@ export class PluginInstance {
       writeRound(this.plugin.memory.view(at, roundBytes), round);
       this.check('lnt_round_begin', at, roundBytes);
     });
+    this.open = true;
     if (!(this.caps & needBase)) return;
     this.windows((tensor, offset, first, size, room) => {
       const at = room(size * 4);
@@ -84,6 +86,7 @@ export class PluginInstance {
 
   /** 1 to 16 updates at once, each all parameters long and finite. True: the strategy's buffer is full, finish is due. */
   fold(updates: readonly Update[], values: readonly Float32Array[]): boolean {
+    this.needRound('fold');
     if (updates.length < 1 || updates.length > maxRows || values.length !== updates.length) {
       throw new RangeError(`found ${updates.length} updates with ${values.length} vectors, wanted 1 to ${maxRows} of each`);
     }
@@ -107,6 +110,8 @@ export class PluginInstance {
 
   /** The new parameters and the round's metrics. Values that are not finite are refused. */
   finish(base: Float32Array): {parameters: Float32Array<ArrayBuffer>; metrics: Record<string, number>} {
+    this.needRound('finish');
+    this.open = false;
     this.check('lnt_finalize');
     const parameters = new Float32Array(this.count);
     this.windows((tensor, offset, first, size, room) => {
@@ -152,6 +157,9 @@ export class PluginInstance {
     });
   }
 
+  private needRound(what: string): void {
+    if (!this.open) throw new PluginError(-4, `${what}: beginRound comes first`);
+  }
   // Each window of each tensor in ascending order, with plugin memory for its time.
   private windows(body: (tensor: number, offset: number, first: number, size: number, room: (size: number) => number) => void): void {
     let first = 0;

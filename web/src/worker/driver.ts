@@ -186,11 +186,14 @@ export class Driver {
       this.receivedBytes += data.byteLength;
       this.session.onFrame(new Uint8Array(data), now);
     });
-    // A refused connection is an error and then a close: the close says it all.
-    socket.onerror = () => {};
-    socket.onclose = () => mine((now) => {
+    const ended = (): void => mine((now) => {
       this.socket = null;
       this.session.onDisconnected(now);
+    });
+    socket.onclose = ended;
+    // An error is followed by the close, but Node.js leaves that out when the connection was refused.
+    socket.onerror = () => setTimeout(() => {
+      if (socket.readyState !== WebSocket.OPEN) ended();
     });
   }
 
