@@ -69,8 +69,11 @@ HttpResponse Routes::Dispatch(const HttpRequest& request) {
   }
   if (path == "/v1/status") return JsonAnswer(StatusJson(federation_, coordinator_));
   if (path == "/v1/federation") return JsonAnswer(PublicFederation(federation_));
+  if (path == "/v1/models/current") {
+    return Model(Hex(Blake2b(*coordinator_.model())), "no-store");  // the ETag names it
+  }
   if (constexpr std::string_view prefix = "/v1/models/"; path.starts_with(prefix)) {
-    return Model(path.substr(prefix.size()));
+    return Model(path.substr(prefix.size()), "public, max-age=31536000, immutable");
   }
   if (path.starts_with("/v1/")) return JsonError(404, "no such resource");
   if (path == "/" && page_folder_.empty()) {
@@ -95,14 +98,14 @@ void Routes::KeepModels() {
   }
 }
 
-HttpResponse Routes::Model(const std::string& digest) {
+HttpResponse Routes::Model(const std::string& digest, const char* cache_control) {
   if (!DigestFromHex(digest))
     return JsonError(404, "a model is named by 64 hexadecimal characters");
   for (const auto& [hex, bytes] : models_) {
     if (hex != digest) continue;
     HttpResponse response;
     response.headers = {{"Content-Type", "application/octet-stream"},
-                        {"Cache-Control", "public, max-age=31536000, immutable"},
+                        {"Cache-Control", cache_control},
                         {"ETag", StrCat("\"", hex, "\"")}};
     response.body.assign(bytes->begin(), bytes->end());
     return response;

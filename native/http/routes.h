@@ -29,7 +29,7 @@ class Routes {
 
  private:
   HttpResponse Dispatch(const HttpRequest& request);
-  HttpResponse Model(const std::string& digest);
+  HttpResponse Model(const std::string& digest, const char* cache_control);
   // Takes up models that were committed since the last call.
   void KeepModels();
 

@@ -204,6 +204,13 @@ TEST_F(RoutesTest, StatusNamesAModelThatCanBeFetchedForEver) {
   EXPECT_NE(Header(model, "Cache-Control").find("immutable"), std::string::npos);
 }
 
+TEST_F(RoutesTest, TheCurrentModelNeedsNoDigestAndNamesIt) {
+  const HttpResponse model = Ask("/v1/models/current");
+  EXPECT_EQ(model.status, 200);
+  EXPECT_EQ(Header(model, "Cache-Control"), "no-store");
+  EXPECT_EQ(Header(model, "ETag"), StrCat("\"", Hex(Blake2b(AsBytes(model.body))), "\""));
+}
+
 TEST_F(RoutesTest, TheFederationIsShownAsParticipantsMaySeeIt) {
   const auto shown = Json::Parse(Ask("/v1/federation").body);
   ASSERT_TRUE(shown);

@@ -89,12 +89,13 @@ async function loadModel(now: Status): Promise<void> {
   loading = now.model;
   try {
     federation ??= (await (await fetch(new URL('v1/federation', base))).json()) as PublicFederation;
-    const answer = await fetch(new URL(`v1/models/${now.model}`, base));
-    if (!answer.ok) return;  // a newer one has taken its place
+    const answer = await fetch(new URL('v1/models/current', base));
+    if (!answer.ok) throw new Error(`the coordinator answered ${answer.status}`);
+    const digest = answer.headers.get('etag')?.replaceAll('"', '') ?? now.model;
     const info = await engine.loadModel(new Uint8Array(await answer.arrayBuffer()), pixelDivisor(federation) ?? 1);
     if (participant) return;
     model = info;
-    modelDigest = now.model;
+    modelDigest = digest;
   } catch (error) {
     reading.describe('', `The model cannot be read here: ${error instanceof Error ? error.message : String(error)}`);
     return;
