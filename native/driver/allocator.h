@@ -4,9 +4,9 @@
 
 namespace linnet {
 
-// Buffers of a model's size come and go each round. By default glibc takes each from the kernel and gives it
-// back: hundreds of page faults a time, a fifth of a round's own cost (round_bench). Called once, first in
-// main.
+// Buffers of a model's size come and go each round. By default glibc takes each from the kernel and
+// gives it back: hundreds of page faults a time, a fifth of a round's own cost (round_bench).
+// Called once, first in main.
 void KeepLargeBlocks();
 
 }  // namespace linnet
