@@ -219,6 +219,8 @@ CoordinatorStatus CoordinatorMachine::Status() const {
                                            "committing", "evaluating", "finished", "failed"};
   CoordinatorStatus status;
   status.phase = kNames[size_t(phase_)];
+  const uint64_t next_ms = opened_ms_ + options_.federation.round.interval_ms;
+  if (phase_ == Phase::kWaiting && opened_ms_ > 0 && now_ms_ < next_ms) status.phase = "pausing";
   status.round = committed_;
   status.attempt = attempt_;
   status.invited = uint32_t(open_.size());

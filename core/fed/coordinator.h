@@ -57,7 +57,8 @@ struct CoordinatorOptions {
 
 // What /v1/status shows.
 struct CoordinatorStatus {
-  std::string phase;   // "waiting", "training", "committing", "evaluating", "finished", "failed"
+  std::string phase;   // "waiting", "pausing" (round.intervalMs), "training", "committing",
+                       // "evaluating", "finished", "failed"
   uint64_t round = 0;  // last committed
   uint32_t attempt = 0, connected = 0, invited = 0, received = 0;
   Digest model{};

@@ -202,6 +202,7 @@ TEST(CoordinatorTest, RoundsKeepTheirInterval) {
   room.Join(0);
   room.Deliver(0, 0.1f);
   EXPECT_EQ(room.coordinator->Status().round, 1u);
+  EXPECT_EQ(room.coordinator->Status().phase, "pausing");
   room.Pass(1999);
   EXPECT_FALSE(room.Take<Invite>(0));
   room.Pass(2);

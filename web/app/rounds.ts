@@ -7,6 +7,7 @@ import type {Person, RoundRow, Status} from './status.ts';
 const shownPeople = 100;
 const phases: Record<string, string> = {
   waiting: 'waiting for participants',
+  pausing: 'between two rounds',
   training: 'a round is under way',
   committing: 'committing the round',
   evaluating: 'evaluating the new model',
