@@ -71,7 +71,7 @@ function joiningChanged(): void {
 const connection = byId('connection', HTMLElement);
 const poller = new StatusPoller(new URL('v1/status', base), (found) => {
   status = found;
-  setText(connection, found.finished ? 'finished' : found.phase === 'waiting' ? 'waiting for participants' : 'live');
+  setText(connection, found.finished ? 'finished' : found.phase === 'waiting' && (found.round === 0 || found.connected === 0) ? 'waiting for participants' : 'live');
   connection.className = 'pill good';
   rounds.show(found);
   joining.show(found);

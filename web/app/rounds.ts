@@ -32,7 +32,8 @@ export class RoundsView {
     this.target = status.target;
     setText(byId('federation', HTMLElement), `${status.federation} · ${status.strategy} · ${format.codec(status.codec)}`);
     const goal = status.target ? `, goal ${status.target.metric} ${status.target.metric === 'accuracy' ? format.percent(status.target.value) : status.target.value}` : '';
-    const end = status.targetReached ? 'finished: the goal is reached' : (phases[status.phase] ?? status.phase);
+    const between = status.phase === 'waiting' && status.round > 0 && status.connected > 0;
+    const end = status.targetReached ? 'finished: the goal is reached' : between ? 'between two rounds' : (phases[status.phase] ?? status.phase);
     setText(byId('phase', HTMLElement), status.finished ? end : end + goal);
     setText(byId('connected', HTMLElement), format.count(status.connected));
     this.add(status.history, status.round);
