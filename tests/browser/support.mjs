@@ -42,9 +42,8 @@ export async function openPage(context, url, problems = []) {
   const tab = await context.newPage();
   tab.on('pageerror', (error) => problems.push(`page error: ${error.message}`));
   tab.on('console', (message) => {
-    // The browser reports each refused request by itself. Two kinds are part of some tests and handled by the page: a
-    // coordinator that is away, and a model that quick rounds have replaced before it was fetched.
-    const handled = /ERR_CONNECTION|WebSocket connection/.test(message.text()) || message.location().url.includes('/v1/models/');
+    // A coordinator that is away is part of some tests; the browser reports each refused request by itself.
+    const handled = /ERR_CONNECTION|WebSocket connection/.test(message.text());
     if (message.type() === 'error' && !handled) problems.push(`console: ${message.text()} ${message.location().url}`);
   });
   await tab.goto(url);
