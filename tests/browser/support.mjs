@@ -43,7 +43,7 @@ export async function openPage(context, url, problems = []) {
   tab.on('pageerror', (error) => problems.push(`page error: ${error.message}`));
   tab.on('console', (message) => {
     // A coordinator that is away is part of some tests; the browser reports each refused request by itself.
-    const handled = /ERR_CONNECTION|WebSocket connection/.test(message.text());
+    const handled = /net::ERR_|WebSocket connection/.test(message.text());
     if (message.type() === 'error' && !handled) problems.push(`console: ${message.text()} ${message.location().url}`);
   });
   await tab.goto(url);
