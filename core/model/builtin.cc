@@ -33,14 +33,14 @@ class GraphBuilder {
     Append(Op::kConv2d,
            {AddParam(layer + ".weight", {kernel, kernel, image_[2], outputs}),
             AddParam(layer + ".bias", {outputs})},
-           {1, 0});
+           {1, 1, 0, 0, 0, 0, 1, 1, 1});
     image_ = {image_[0] - kernel + 1, image_[1] - kernel + 1, outputs};
     return *this;
   }
   GraphBuilder& Relu() { return Append(Op::kRelu); }
   GraphBuilder& MaxPool(uint32_t size) {
     image_ = {image_[0] / size, image_[1] / size, image_[2]};
-    return Append(Op::kMaxPool, {}, {size});
+    return Append(Op::kMaxPool, {}, {size, size, size, size, 0, 0, 0, 0});
   }
   GraphBuilder& Flatten() {
     width_ = static_cast<uint32_t>(ElementCount(image_));

@@ -1,4 +1,4 @@
-// The `.linnet` format, version 1. All integers are little-endian.
+// The `.linnet` format, version 2. All integers are little-endian.
 //
 //   offset  0  8 bytes  magic
 //           8  u32      version
@@ -9,9 +9,10 @@
 //          40  u64      parameters
 //          48  16 bytes zero
 //   graph section, u32 each (a text: its length, its bytes, zeros up to a multiple of 4):
-//           name; rank and sizes of the input; classes;
+//           name; rank and sizes of the input; classes; loss;
 //           nodes, and for each: operator, inputs, parameters, attributes, then the three lists;
-//           tensors, and for each: name, element type (1 = f32), rank and sizes
+//           tensors, and for each: name, element type (1 = f32), role, frozen (0 or 1), rank
+//           and sizes
 //   tensors in that order, each at a multiple of 64, zeros between them and behind the last.
 #include <algorithm>
 #include <array>
@@ -27,7 +28,7 @@ namespace {
 // The high bit, the line ends and the end-of-file character show a file that went through text
 // mode.
 constexpr std::array<uint8_t, 8> kMagic = {0xec, 'L', 'N', 'T', '\r', '\n', 0x1a, '\n'};
-constexpr uint32_t kVersion = 1;
+constexpr uint32_t kVersion = 2;
 constexpr size_t kHeaderBytes = 64;
 constexpr uint32_t kElementF32 = 1;
 // More of one list than any node or graph has.
@@ -60,6 +61,7 @@ Bytes EncodeHead(const Graph& graph) {
   AppendText(out, graph.name);
   AppendShape(out, graph.input_shape);
   AppendLE(out, graph.classes);
+  AppendLE(out, static_cast<uint32_t>(graph.loss));
   AppendLE(out, static_cast<uint32_t>(graph.nodes.size()));
   for (const Node& node : graph.nodes) {
     AppendLE(out, static_cast<uint32_t>(node.op));
@@ -74,6 +76,8 @@ Bytes EncodeHead(const Graph& graph) {
   for (const ParamInfo& param : graph.params) {
     AppendText(out, param.name);
     AppendLE(out, kElementF32);
+    AppendLE(out, static_cast<uint32_t>(param.role));
+    AppendLE(out, uint32_t{param.frozen});
     AppendShape(out, param.shape);
   }
   const uint64_t graph_bytes = out.size() - kHeaderBytes;
@@ -151,6 +155,7 @@ Result<Graph> DecodeGraph(ByteSpan bytes) {
   graph.name = reader.Text("the graph's name");
   graph.input_shape = reader.ReadShape("the input's shape");
   graph.classes = reader.U32("the number of classes", ~uint32_t{0});
+  graph.loss = static_cast<Loss>(reader.U32("the loss", 1));
   const uint32_t nodes = reader.U32("the number of nodes", kMaxNodes);
   for (uint32_t i = 0; i < nodes && reader.status(); ++i) {
     Node node{};
@@ -170,6 +175,8 @@ Result<Graph> DecodeGraph(ByteSpan bytes) {
     if (reader.U32("a tensor's element type", kElementF32) != kElementF32 && reader.status()) {
       return Fail(Code::kData, "tensor ", param.name, " has element type 0, wanted 1 (f32)");
     }
+    param.role = static_cast<ParamRole>(reader.U32("a tensor's role", 1));
+    param.frozen = reader.U32("a tensor's frozen flag", 1) != 0;
     param.shape = reader.ReadShape("a tensor's shape");
     param.offset = graph.ParamCount();
     param.count = ElementCount(param.shape);

@@ -7,10 +7,6 @@
 namespace linnet {
 namespace {
 
-std::string NodeText(const Graph& graph, size_t index) {
-  return StrCat("node ", index, " (", OpName(graph.nodes[index].op), ")");
-}
-
 Status CheckText(std::string_view what, std::string_view text) {
   constexpr size_t kMaxName = 128;
   if (text.empty() || text.size() > kMaxName) {
@@ -91,9 +87,11 @@ Result<Shape> InferNode(const Graph& graph, size_t index, const std::vector<Shap
                 " is unknown");
   }
   const std::string where = NodeText(graph, index);
-  const auto check_count = [&](std::string_view what, size_t found, size_t wanted) -> Status {
-    if (found == wanted) return {};
-    return Fail(Code::kInvalid, where, " has ", found, " ", what, ", wanted ", wanted);
+  const auto check_count = [&](std::string_view what, size_t found, CountRange wanted) -> Status {
+    if (wanted.min <= found && found <= wanted.max) return {};
+    const std::string text =
+        wanted.min == wanted.max ? StrCat(wanted.min) : StrCat(wanted.min, " to ", wanted.max);
+    return Fail(Code::kInvalid, where, " has ", found, " ", what, ", wanted ", text);
   };
   LINNET_TRY_STATUS(check_count("inputs", node.inputs.size(), traits->inputs));
   LINNET_TRY_STATUS(check_count("parameters", node.params.size(), traits->params));
@@ -106,11 +104,18 @@ Result<Shape> InferNode(const Graph& graph, size_t index, const std::vector<Shap
     }
     arguments.inputs.push_back(&shapes[input]);
   }
-  for (const uint32_t param : node.params) {
+  for (size_t i = 0; i < node.params.size(); ++i) {
+    const uint32_t param = node.params[i];
     if (param >= graph.params.size()) {
       return Fail(Code::kInvalid, where, " uses parameter ", param, " of ", graph.params.size());
     }
-    arguments.params.push_back(&graph.params[param].shape);
+    const ParamInfo& info = graph.params[param];
+    const bool is_buffer = info.role == ParamRole::kBuffer;
+    if (is_buffer != (i >= traits->first_buffer)) {
+      return Fail(Code::kInvalid, where, ": ", info.name, " is a ",
+                  is_buffer ? "buffer, wanted a weight" : "weight, wanted a buffer");
+    }
+    arguments.params.push_back(&info.shape);
   }
   Result<Shape> shape = traits->infer(arguments);
   if (!shape) return Annotate(shape.error(), where);
@@ -119,6 +124,10 @@ Result<Shape> InferNode(const Graph& graph, size_t index, const std::vector<Shap
 }
 
 }  // namespace
+
+std::string NodeText(const Graph& graph, size_t index) {
+  return StrCat("node ", index, " (", OpName(graph.nodes[index].op), ")");
+}
 
 uint64_t Graph::ParamCount() const {
   return params.empty() ? 0 : params.back().offset + params.back().count;
@@ -145,14 +154,26 @@ Status ValidateGraph(const Graph& graph) {
   LINNET_TRY_STATUS(CheckText("the graph's name", graph.name));
   LINNET_TRY(const std::vector<Shape> shapes, InferShapes(graph));
   if (graph.params.empty()) return Fail(Code::kInvalid, "the graph has no parameters");
-  LINNET_TRY_STATUS(CheckUses(graph));
-  if (graph.classes < 2) {
-    return Fail(Code::kInvalid, "the graph has ", graph.classes, " classes, wanted 2 or more");
+  if (graph.loss != Loss::kCrossEntropy && graph.loss != Loss::kMse) {
+    return Fail(Code::kInvalid, "the graph's loss is ", static_cast<int>(graph.loss),
+                ", wanted 0 (cross-entropy) or 1 (mean squared error)");
   }
-  if (shapes.back() != Shape{graph.classes}) {
-    return Fail(Code::kInvalid, NodeText(graph, graph.nodes.size() - 1), ": the last output is ",
-                ShapeText(shapes.back()), ", wanted [", graph.classes,
-                "], one logit for each class");
+  LINNET_TRY_STATUS(CheckUses(graph));
+  const bool mse = graph.loss == Loss::kMse;
+  const uint32_t min_classes = mse ? 1 : 2;
+  if (graph.classes < min_classes) {
+    return Fail(Code::kInvalid, "the graph has ", graph.classes, " classes, wanted ", min_classes,
+                " or more");
+  }
+  const Shape& output = shapes.back();
+  const std::string last = NodeText(graph, graph.nodes.size() - 1);
+  if (mse && ElementCount(output) != graph.classes) {
+    return Fail(Code::kInvalid, last, ": the last output is ", ShapeText(output), ", wanted ",
+                graph.classes, " values, the graph's classes");
+  }
+  if (!mse && output.back() != graph.classes) {
+    return Fail(Code::kInvalid, last, ": the last output is ", ShapeText(output), ", wanted [",
+                output.size() > 1 ? "..., " : "", graph.classes, "], one logit for each class");
   }
   return {};
 }

@@ -15,10 +15,45 @@ Conv2dShape ConvShapeOf(const Shape& x, const Shape& weights, const Node& node) 
           .kernel_w = weights[1],
           .out_channels = weights[3],
           .stride = node.attributes[0],
-          .pad = node.attributes[1]};
+          .pad = node.attributes[2]};
+}
+
+bool AllEqual(std::span<const uint32_t> values) {
+  return std::ranges::adjacent_find(values, std::not_equal_to{}) == values.end();
+}
+
+bool IsLowered(const Node& node) {
+  const std::span at(node.attributes);
+  switch (node.op) {
+    case Op::kDense:
+    case Op::kRelu:
+    case Op::kFlatten:
+    case Op::kAdd:
+      break;
+    case Op::kConv2d:
+      return at[0] == at[1] && AllEqual(at.subspan(2, 4)) && AllEqual(at.subspan(6));
+    case Op::kMaxPool:
+      return AllEqual(at.first(4)) && AllEqual(at.subspan(4)) && at[4] == 0;
+    default:
+      return false;
+  }
+  return true;
 }
 
 }  // namespace
+
+Status CheckLowered(const Graph& graph) {
+  LINNET_TRY(const std::vector<Shape> shapes, InferShapes(graph));
+  for (size_t i = 0; i < graph.nodes.size(); ++i) {
+    if (IsLowered(graph.nodes[i])) continue;
+    return Fail(Code::kUnsupported, NodeText(graph, i),
+                ": plans do not compute it with these attributes");
+  }
+  if (graph.loss != Loss::kCrossEntropy || shapes.back().size() != 1) {
+    return Fail(Code::kUnsupported, "plans do not compute this loss of ", ShapeText(shapes.back()));
+  }
+  return {};
+}
 
 Program Lower(const Graph& graph) {
   const Result<std::vector<Shape>> inferred = InferShapes(graph);
@@ -74,7 +109,7 @@ Program Lower(const Graph& graph) {
       case Op::kAdd:
         step.op = StepOp::kAdd;
         break;
-      case Op::kFlatten:
+      default:
         break;
     }
     program.steps.push_back(std::move(step));

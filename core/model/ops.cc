@@ -3,92 +3,48 @@
 #include <algorithm>
 #include <array>
 
+#include "model/ops_infer.h"
+
 namespace linnet {
 namespace {
 
-Status CheckBias(const Shape& bias, uint32_t width) {
-  if (bias == Shape{width}) return {};
-  return Fail(Code::kInvalid, "the bias is ", ShapeText(bias), ", wanted [", width, "]");
-}
-
-Status CheckImage(const Shape& x) {
-  if (x.size() == 3) return {};
-  return Fail(Code::kInvalid, "the input is ", ShapeText(x), ", wanted [height, width, channels]");
-}
-
-Result<Shape> InferDense(const OpArguments& arguments) {
-  const uint64_t in = ElementCount(*arguments.inputs[0]);
-  const Shape& weights = *arguments.params[0];
-  if (weights.size() != 2 || weights[0] != in) {
-    return Fail(Code::kInvalid, "the weights are ", ShapeText(weights), ", wanted [", in,
-                ", outputs] for an input of ", ShapeText(*arguments.inputs[0]));
-  }
-  LINNET_TRY_STATUS(CheckBias(*arguments.params[1], weights[1]));
-  return Shape{weights[1]};
-}
-
-Result<Shape> InferConv2d(const OpArguments& arguments) {
-  const Shape& x = *arguments.inputs[0];
-  const Shape& weights = *arguments.params[0];
-  const uint64_t stride = arguments.attributes[0], pad = arguments.attributes[1];
-  LINNET_TRY_STATUS(CheckImage(x));
-  if (weights.size() != 4 || weights[2] != x[2]) {
-    return Fail(Code::kInvalid, "the weights are ", ShapeText(weights),
-                ", wanted [kernel height, kernel width, ", x[2], ", outputs] for an input of ",
-                ShapeText(x));
-  }
-  if (stride == 0 || stride > kMaxElements) {
-    return Fail(Code::kInvalid, "the stride is ", stride, ", wanted 1 to ", kMaxElements);
-  }
-  if (pad >= std::min(weights[0], weights[1])) {
-    return Fail(Code::kInvalid, "the padding is ", pad, ", wanted less than the kernel, ",
-                weights[0], " x ", weights[1]);
-  }
-  const uint64_t height = x[0] + 2 * pad, width = x[1] + 2 * pad;
-  if (weights[0] > height || weights[1] > width) {
-    return Fail(Code::kInvalid, "the kernel is ", weights[0], " x ", weights[1],
-                ", wanted at most the padded input, ", height, " x ", width);
-  }
-  LINNET_TRY_STATUS(CheckBias(*arguments.params[1], weights[3]));
-  return Shape{static_cast<uint32_t>((height - weights[0]) / stride + 1),
-               static_cast<uint32_t>((width - weights[1]) / stride + 1), weights[3]};
-}
-
-Result<Shape> InferRelu(const OpArguments& arguments) { return *arguments.inputs[0]; }
-
-Result<Shape> InferMaxPool(const OpArguments& arguments) {
-  const Shape& x = *arguments.inputs[0];
-  const uint32_t size = arguments.attributes[0];
-  LINNET_TRY_STATUS(CheckImage(x));
-  if (size == 0 || size > kMaxPoolSize) {
-    return Fail(Code::kInvalid, "the size is ", size, ", wanted 1 to ", kMaxPoolSize);
-  }
-  if (size > x[0] || size > x[1]) {
-    return Fail(Code::kInvalid, "the size is ", size, ", wanted at most the input, ", x[0], " x ",
-                x[1]);
-  }
-  return Shape{x[0] / size, x[1] / size, x[2]};
-}
-
-Result<Shape> InferFlatten(const OpArguments& arguments) {
-  return Shape{static_cast<uint32_t>(ElementCount(*arguments.inputs[0]))};
-}
-
-Result<Shape> InferAdd(const OpArguments& arguments) {
-  if (*arguments.inputs[0] != *arguments.inputs[1]) {
-    return Fail(Code::kInvalid, "the inputs are ", ShapeText(*arguments.inputs[0]), " and ",
-                ShapeText(*arguments.inputs[1]), ", wanted one shape");
-  }
-  return *arguments.inputs[0];
-}
-
 constexpr std::array kOps = {
     OpTraits{Op::kDense, "dense", 1, 2, 0, InferDense},
-    OpTraits{Op::kConv2d, "conv2d", 1, 2, 2, InferConv2d},
-    OpTraits{Op::kRelu, "relu", 1, 0, 0, InferRelu},
-    OpTraits{Op::kMaxPool, "max_pool", 1, 0, 1, InferMaxPool},
+    OpTraits{Op::kConv2d, "conv2d", 1, 2, 9, InferConv2d},
+    OpTraits{Op::kRelu, "relu", 1, 0, 0, InferSame},
+    OpTraits{Op::kMaxPool, "max_pool", 1, 0, 8, InferMaxPool},
     OpTraits{Op::kFlatten, "flatten", 1, 0, 0, InferFlatten},
-    OpTraits{Op::kAdd, "add", 2, 0, 0, InferAdd},
+    OpTraits{Op::kAdd, "add", 2, 0, 0, InferElementwise},
+    OpTraits{Op::kAvgPool, "avg_pool", 1, 0, 9, InferAvgPool},
+    OpTraits{Op::kGlobalAvgPool, "global_avg_pool", 1, 0, 0, InferGlobalAvgPool},
+    OpTraits{Op::kBatchNorm, "batch_norm", 1, 4, 2, InferBatchNorm, 2},
+    OpTraits{Op::kLayerNorm, "layer_norm", 1, 2, 1, InferLayerNorm},
+    OpTraits{Op::kGroupNorm, "group_norm", 1, 2, 2, InferGroupNorm},
+    OpTraits{Op::kGelu, "gelu", 1, 0, 1, InferGelu},
+    OpTraits{Op::kSilu, "silu", 1, 0, 0, InferSame},
+    OpTraits{Op::kSigmoid, "sigmoid", 1, 0, 0, InferSame},
+    OpTraits{Op::kTanh, "tanh", 1, 0, 0, InferSame},
+    OpTraits{Op::kSoftmax, "softmax", 1, 0, 0, InferSame},
+    OpTraits{Op::kLeakyRelu, "leaky_relu", 1, 0, 1, InferLeakyRelu},
+    OpTraits{Op::kClip, "clip", 1, 0, 2, InferClip},
+    OpTraits{Op::kLinear, "linear", 1, {1, 2}, 0, InferLinear},
+    OpTraits{Op::kEmbedding, "embedding", 1, 1, 0, InferEmbedding},
+    OpTraits{Op::kGru, "gru", 1, 4, 3, InferGru},
+    OpTraits{Op::kAttention, "attention", 1, 0, 2, InferAttention},
+    OpTraits{Op::kMul, "mul", 2, 0, 0, InferElementwise},
+    OpTraits{Op::kSub, "sub", 2, 0, 0, InferElementwise},
+    OpTraits{Op::kScale, "scale", 1, 0, 1, InferScale},
+    OpTraits{Op::kAddParam, "add_param", 1, 1, 0, InferParamBroadcast},
+    OpTraits{Op::kMulParam, "mul_param", 1, 1, 0, InferParamBroadcast},
+    OpTraits{Op::kMatmul, "matmul", 2, 0, 2, InferMatmul},
+    OpTraits{Op::kConcat, "concat", {2, 64}, 0, 1, InferConcat},
+    OpTraits{Op::kReshape, "reshape", 1, 0, {1, kMaxRank}, InferReshape},
+    OpTraits{Op::kTranspose, "transpose", 1, 0, {1, kMaxRank}, InferTranspose},
+    OpTraits{Op::kReduceMean, "reduce_mean", 1, 0, 2, InferReduce},
+    OpTraits{Op::kReduceSum, "reduce_sum", 1, 0, 2, InferReduce},
+    OpTraits{Op::kSlice, "slice", 1, 0, 3, InferSlice},
+    OpTraits{Op::kDropout, "dropout", 1, 0, 1, InferDropout},
+    OpTraits{Op::kPad, "pad", 1, 0, 4, InferPad},
 };
 
 }  // namespace

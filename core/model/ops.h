@@ -1,10 +1,11 @@
 // What each operator of a graph is: its name, what it takes, the shape it gives.
 //
-// A new operator is one row here, one case in lower.cc (its step), one in gradient.cc (its
-// gradient's steps) and one in execute.cc (the kernel it calls).
+// A new operator is one row in ops.cc and its shape in one of ops_*.cc, its step in lower.cc, its
+// gradient's steps in gradient.cc and the kernels they call in execute.cc.
 #ifndef LINNET_MODEL_OPS_H_
 #define LINNET_MODEL_OPS_H_
 
+#include <bit>
 #include <cstdint>
 #include <span>
 #include <string>
@@ -37,14 +38,25 @@ struct OpArguments {
   std::span<const uint32_t> attributes;
 };
 
+inline float FloatAttribute(uint32_t attribute) { return std::bit_cast<float>(attribute); }
+
+struct CountRange {
+  size_t min, max;
+  constexpr CountRange(size_t count) : min(count), max(count) {}
+  constexpr CountRange(size_t at_least, size_t at_most) : min(at_least), max(at_most) {}
+};
+
 struct OpTraits {
   Op op;
   std::string_view name;
-  size_t inputs, params, attributes;  // how many it takes
+  CountRange inputs, params, attributes;  // how many it takes
   // The output's shape for one example; kInvalid says what was found and what was wanted.
   Result<Shape> (*infer)(const OpArguments& arguments);
+  size_t first_buffer = ~size_t{0};  // params from here on are buffers, those before are weights
 };
 
+// "node 3 (conv2d)"
+std::string NodeText(const Graph& graph, size_t index);
 // nullptr when `op` is no operator.
 const OpTraits* FindOp(Op op);
 

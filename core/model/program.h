@@ -71,6 +71,8 @@ struct Program {
   uint32_t logits = 0;
 };
 
+// kUnsupported names a node that Lower does not know.
+Status CheckLowered(const Graph& graph);
 // The forward steps of a valid graph (ValidateGraph); a flatten is no step.
 Program Lower(const Graph& graph);
 // Makes a relu part of the dense or convolution before it, where nothing else takes that one's

@@ -112,6 +112,7 @@ Result<std::unique_ptr<Trainer>> Trainer::Create(const Graph& graph, const Train
   LINNET_TRY_STATUS(ValidateGraph(graph));
   LINNET_TRY_STATUS(ValidateOptions(options));
   LINNET_TRY_STATUS(CheckMaxBatch(max_batch));
+  LINNET_TRY_STATUS(CheckLowered(graph));
   Program program = Lower(graph);
   FuseRelu(program);
   AppendGradient(program);
@@ -123,6 +124,7 @@ Result<std::unique_ptr<Predictor>> Predictor::Create(const Graph& graph, size_t 
                                                      const Kernels& kernels) {
   LINNET_TRY_STATUS(ValidateGraph(graph));
   LINNET_TRY_STATUS(CheckMaxBatch(max_batch));
+  LINNET_TRY_STATUS(CheckLowered(graph));
   Program program = Lower(graph);
   FuseRelu(program);
   LINNET_TRY(Plan plan, MakePlan(std::move(program), max_batch));

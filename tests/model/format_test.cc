@@ -34,12 +34,13 @@ TEST(FormatTest, BytesThatSaveModelDoesNotWriteAreRefused) {
     std::string message;
     Code code = Code::kData;
   };
-  // The graph section: "test" (8 bytes), rank 3 (16), classes, nodes; the first node at 64 + 32.
+  // The graph section: "test" (8 bytes), rank 3 (16), classes, nodes; loss; the first node at 64
+  // + 36.
   const std::vector<Row> rows = {
       {"empty", [](Bytes& b) { b.clear(); }, "0 bytes"},
       {"magic", [](Bytes& b) { b[0] ^= 0x80; }, "does not start"},
       {"line ends changed", [](Bytes& b) { b.erase(b.begin() + 4); }, "does not start"},
-      {"later version", [](Bytes& b) { b[8] = 2; }, "version 2, wanted 1", Code::kVersion},
+      {"later version", [](Bytes& b) { b[8] = 3; }, "version 3, wanted 2", Code::kVersion},
       {"tensor count", [](Bytes& b) { b[12] ^= 1; }, "header or graph section"},
       {"file size", [](Bytes& b) { b[16] ^= 64; }, "bytes, wanted the"},
       {"byte behind the end", [](Bytes& b) { b.push_back(0); }, "bytes, wanted the"},
@@ -58,12 +59,13 @@ TEST(FormatTest, BytesThatSaveModelDoesNotWriteAreRefused) {
       {"name that is not ASCII", [](Bytes& b) { b[68] = 0xc3; }, "printable"},
       {"rank of nine", [](Bytes& b) { Put<uint32_t>(b, 72, 9); }, "the input's shape is 9"},
       {"huge input", [](Bytes& b) { Put<uint32_t>(b, 76, 0xffffffff); }, "the input is"},
+      {"unknown loss", [](Bytes& b) { Put<uint32_t>(b, 92, 2); }, "the loss is 2"},
       {"classes", [](Bytes& b) { Put<uint32_t>(b, 88, 4); }, "wanted [4]"},
-      {"four thousand million nodes", [](Bytes& b) { Put<uint32_t>(b, 92, 0xffffffff); },
+      {"four thousand million nodes", [](Bytes& b) { Put<uint32_t>(b, 96, 0xffffffff); },
        "the number of nodes is 4294967295"},
-      {"unknown operator", [](Bytes& b) { Put<uint32_t>(b, 96, 999); }, "operator 999"},
-      {"operator over 16 bits", [](Bytes& b) { Put<uint32_t>(b, 96, 0x10002); }, "an operator is"},
-      {"huge list", [](Bytes& b) { Put<uint32_t>(b, 100, 0x10000000); }, "number of inputs"},
+      {"unknown operator", [](Bytes& b) { Put<uint32_t>(b, 100, 999); }, "operator 999"},
+      {"operator over 16 bits", [](Bytes& b) { Put<uint32_t>(b, 100, 0x10002); }, "an operator is"},
+      {"huge list", [](Bytes& b) { Put<uint32_t>(b, 104, 0x10000000); }, "number of inputs"},
       {"zeros before the data", [](Bytes& b) { b[DataOffset(b) - 1] = 1; },
        "header or graph section"},
       {"zeros behind a tensor", [](Bytes& b) { b[DataOffset(b) + 54 * 4] = 1; }, "behind p0"},
@@ -231,9 +233,9 @@ TEST(BuiltinTest, TheBytesOfASeedAreGolden) {
     return Hex(Blake2b(SaveModel(BuiltinModel(name, SeedFromInt(seed)).value())));
   };
   EXPECT_EQ(digest("mlp-2nn", 1),
-            "5dcc5b0f7cdbe3beaaf16a08509f97a700b5a649612c72b91a33a172d19521aa");
+            "8a0a89a50660da78fec6b25eeb68895b04be699e2f63c4cc3905471782767f5c");
   EXPECT_EQ(digest("cnn-small", 1),
-            "f7c9d9663824f913e9aedad6e77644c1f3501712bf87c171f6fa6dc98b9cde7c");
+            "f58accf9efde3d227d000cc85ac790291c6b0b5703e1cce420f65a85daffe849");
   EXPECT_NE(digest("mlp-2nn", 1), digest("mlp-2nn", 2));
 }
 

@@ -41,10 +41,12 @@ class TestGraph {
   uint32_t Conv(uint32_t x, std::vector<uint32_t> kernel, uint32_t stride, uint32_t pad) {
     const uint32_t out = kernel[3];
     const uint32_t weights = Param(std::move(kernel)), bias = Param({out});
-    return Add(Op::kConv2d, {x}, {weights, bias}, {stride, pad});
+    return Add(Op::kConv2d, {x}, {weights, bias}, {stride, stride, pad, pad, pad, pad, 1, 1, 1});
   }
   uint32_t Relu(uint32_t x) { return Add(Op::kRelu, {x}); }
-  uint32_t Pool(uint32_t x, uint32_t size) { return Add(Op::kMaxPool, {x}, {}, {size}); }
+  uint32_t Pool(uint32_t x, uint32_t size) {
+    return Add(Op::kMaxPool, {x}, {}, {size, size, size, size, 0, 0, 0, 0});
+  }
   Graph graph_;
 };
 

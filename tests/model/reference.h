@@ -35,7 +35,7 @@ inline Doubles ReferenceNode(const Node& node, const Graph& graph, const Doubles
       break;
     case Op::kConv2d: {
       const auto& kernel = graph.params[node.params[0]].shape;
-      const int stride = int(node.attributes[0]), pad = int(node.attributes[1]);
+      const int stride = int(node.attributes[0]), pad = int(node.attributes[2]);
       const int height = int(in_shape[0]), width = int(in_shape[1]), channels = int(in_shape[2]);
       for (size_t at = 0; at < out_count; ++at) {
         const int o = int(at % out_shape[2]), ox = int(at / out_shape[2] % out_shape[1]),
@@ -71,6 +71,8 @@ inline Doubles ReferenceNode(const Node& node, const Graph& graph, const Doubles
       break;
     case Op::kAdd:
       for (size_t i = 0; i < out_count; ++i) y[i] = x[i] + (*inputs[1])[i];
+      break;
+    default:
       break;
   }
   return y;
