@@ -4,6 +4,13 @@
 #include <cmath>
 
 namespace linnet {
+namespace {
+
+using Kind = TrainOptions::Optimizer;
+
+bool IsAdam(Kind kind) { return kind == Kind::kAdam || kind == Kind::kAdamW; }
+
+}  // namespace
 
 Status ValidateOptions(const TrainOptions& options) {
   const auto check = [](std::string_view name, float value, float below) -> Status {
@@ -13,41 +20,122 @@ Status ValidateOptions(const TrainOptions& options) {
   constexpr float kLarge = 1e30f;
   LINNET_TRY_STATUS(check("the learning rate", options.learning_rate, kLarge));
   LINNET_TRY_STATUS(check("the momentum", options.momentum, 1.0f));
+  LINNET_TRY_STATUS(check("beta1", options.beta1, 1.0f));
+  LINNET_TRY_STATUS(check("beta2", options.beta2, 1.0f));
+  LINNET_TRY_STATUS(check("epsilon", options.epsilon, kLarge));
+  if (options.epsilon == 0) return Fail(Code::kInvalid, "epsilon is 0, wanted more");
   LINNET_TRY_STATUS(check("the weight decay", options.weight_decay, kLarge));
-  return check("the clipping norm", options.clip_norm, kLarge);
+  LINNET_TRY_STATUS(check("the clipping norm", options.clip_norm, kLarge));
+  LINNET_TRY_STATUS(check("the clipping value", options.clip_value, kLarge));
+  LINNET_TRY_STATUS(check("the proximal weight", options.proximal, kLarge));
+  const Schedule& schedule = options.schedule;
+  LINNET_TRY_STATUS(check("the schedule's factor", schedule.factor, std::nextafter(1.0f, 2.0f)));
+  if (schedule.by_round) {
+    return Fail(Code::kInvalid, "the schedule is by round, a trainer knows only steps");
+  }
+  if (schedule.steps == 0 ||
+      (schedule.kind == Schedule::Kind::kCosine && schedule.steps <= schedule.warmup)) {
+    return Fail(Code::kInvalid, "the schedule has ", schedule.steps,
+                " steps, wanted 1 or more, and for cosine more than the warm-up's ",
+                schedule.warmup);
+  }
+  return {};
 }
 
-Optimizer::Optimizer(const TrainOptions& options, size_t parameters, const Kernels& kernels)
-    : options_(options),
-      kernels_(kernels),
-      velocity_(options.optimizer == TrainOptions::Optimizer::kSgd ? 0 : parameters) {}
+Optimizer::Optimizer(const TrainOptions& options, std::span<const ParamInfo> params,
+                     const Kernels& kernels)
+    : options_(options), kernels_(kernels) {
+  size_t count = 0;
+  for (const ParamInfo& param : params) {
+    count = param.offset + param.count;
+    const bool decays = !options.decay_weights_only || param.shape.size() > 1;
+    if (!ranges_.empty() && ranges_.back().decays == decays &&
+        ranges_.back().offset + ranges_.back().count == param.offset) {
+      ranges_.back().count += param.count;
+    } else {
+      ranges_.push_back({param.offset, param.count, decays});
+    }
+  }
+  if (options.optimizer != Kind::kSgd) first_ = AlignedBuffer<float>(count);
+  if (IsAdam(options.optimizer)) second_ = AlignedBuffer<float>(count);
+}
 
 void Optimizer::Apply(std::span<float> gradient, std::span<float> parameters) {
   LINNET_CHECK(gradient.size() == parameters.size());
-  const size_t n = parameters.size();
+  LINNET_CHECK(terms_.constant.empty() || terms_.constant.size() == parameters.size());
+  LINNET_CHECK_MSG(terms_.anchor.size() == (options_.proximal > 0 ? parameters.size() : 0),
+                   "the proximal term and its anchor come together");
+  ClipGradient(gradient);
+  for (const Range& range : ranges_) ApplyTo(range, gradient.data(), parameters.data());
+  CountStep();
+}
+
+void Optimizer::ClipGradient(std::span<float> gradient) const {
+  if (options_.clip_value > 0) {
+    const float limit = options_.clip_value;
+    for (float& g : gradient) g = std::clamp(g, -limit, limit);
+  }
   if (options_.clip_norm > 0) {
-    const double norm = std::sqrt(kernels_.sum_squares(gradient.data(), n));
+    const double norm = std::sqrt(kernels_.sum_squares(gradient.data(), gradient.size()));
     if (norm > options_.clip_norm) {
-      kernels_.scale(static_cast<float>(options_.clip_norm / norm), gradient.data(), n);
+      kernels_.scale(static_cast<float>(options_.clip_norm / norm), gradient.data(),
+                     gradient.size());
     }
-  }
-  if (options_.weight_decay > 0) {
-    kernels_.axpy(options_.weight_decay, parameters.data(), gradient.data(), n);
-  }
-  if (options_.optimizer == TrainOptions::Optimizer::kSgd) {
-    kernels_.sgd_step(options_.learning_rate, gradient.data(), parameters.data(), n);
-  } else {
-    const bool nesterov = options_.optimizer == TrainOptions::Optimizer::kNesterov;
-    kernels_.momentum_step(options_.learning_rate, options_.momentum, nesterov, gradient.data(),
-                           velocity_.data(), parameters.data(), n);
   }
 }
 
-void Optimizer::Reset() { std::ranges::fill(velocity_.span(), 0.0f); }
+void Optimizer::ApplyTo(const Range& range, float* gradient, float* parameters) {
+  float* g = gradient + range.offset;
+  float* w = parameters + range.offset;
+  const size_t n = range.count;
+  const Kind kind = options_.optimizer;
+  if (options_.weight_decay > 0 && range.decays) {
+    if (kind == Kind::kAdamW) {
+      kernels_.scale(1 - learning_rate() * options_.weight_decay, w, n);
+    } else {
+      kernels_.axpy(options_.weight_decay, w, g, n);
+    }
+  }
+  if (options_.proximal > 0) {
+    const float* anchor = terms_.anchor.data() + range.offset;
+    for (size_t i = 0; i < n; ++i) g[i] += options_.proximal * (w[i] - anchor[i]);
+  }
+  if (!terms_.constant.empty()) kernels_.add(g, terms_.constant.data() + range.offset, g, n);
+  if (kind == Kind::kSgd) {
+    kernels_.sgd_step(learning_rate(), g, w, n);
+  } else if (IsAdam(kind)) {
+    AdamStep(range, g, w);
+  } else {
+    kernels_.momentum_step(learning_rate(), options_.momentum, kind == Kind::kNesterov, g,
+                           first_.data() + range.offset, w, n);
+  }
+}
+
+void Optimizer::AdamStep(const Range& range, const float* gradient, float* parameters) {
+  const double t = static_cast<double>(step_ + 1);
+  const float b1 = options_.beta1, b2 = options_.beta2, epsilon = options_.epsilon;
+  const float rate = static_cast<float>(learning_rate() / (1 - std::pow(double(b1), t)));
+  const float unbias = static_cast<float>(1 / std::sqrt(1 - std::pow(double(b2), t)));
+  float* m = first_.data() + range.offset;
+  float* v = second_.data() + range.offset;
+  for (size_t i = 0; i < range.count; ++i) {
+    const float g = gradient[i];
+    m[i] = b1 * m[i] + (1 - b1) * g;
+    v[i] = b2 * v[i] + (1 - b2) * g * g;
+    parameters[i] -= rate * m[i] / (std::sqrt(v[i]) * unbias + epsilon);
+  }
+}
+
+void Optimizer::Reset() {
+  std::ranges::fill(first_.span(), 0.0f);
+  std::ranges::fill(second_.span(), 0.0f);
+  step_ = 0;
+}
 
 bool Optimizer::IsPlain() const {
-  return options_.optimizer == TrainOptions::Optimizer::kSgd && options_.weight_decay == 0 &&
-         options_.clip_norm == 0;
+  return options_.optimizer == Kind::kSgd && options_.weight_decay == 0 &&
+         options_.clip_norm == 0 && options_.clip_value == 0 && options_.proximal == 0 &&
+         terms_.constant.empty();
 }
 
 }  // namespace linnet

@@ -10,16 +10,9 @@
 #include "base/executor.h"
 #include "kernels/kernels.h"
 #include "model/model.h"
+#include "model/options.h"
 
 namespace linnet {
-
-struct TrainOptions {
-  enum class Optimizer : uint8_t { kSgd, kMomentum, kNesterov } optimizer = Optimizer::kSgd;
-  float learning_rate = 0.1f;
-  float momentum = 0.9f;      // kMomentum, kNesterov
-  float weight_decay = 0.0f;  // g + weight_decay * w
-  float clip_norm = 0.0f;     // of the gradient, 0 = off
-};
 
 // A planned training step: gradient graph, liveness-packed arena, optimizer. After Create nothing
 // allocates. One owner; not thread-safe. Copies no data: x and y are the caller's.
@@ -31,9 +24,12 @@ class Trainer {
   virtual ~Trainer() = default;
   // The parameters being trained, in layout order; the caller sets them before the first step.
   virtual std::span<float> parameters() = 0;
-  // Forgets the optimizer's state (momentum).
+  // Forgets the optimizer's state (momentum, moments, the number of steps).
   virtual void Reset() = 0;
   virtual void set_learning_rate(float learning_rate) = 0;
+  // What every step from now on adds to the gradient (options.h): before the first step, by whoever
+  // gave options a proximal weight or has control variates.
+  virtual void SetTerms(const GradientTerms& terms) = 0;
   // One step on x[batch, InputCount()], y[batch] in [0, classes): returns the mean loss before the
   // step, in nats. 1 <= batch <= max_batch.
   virtual double Step(const float* x, const int32_t* y, size_t batch) = 0;

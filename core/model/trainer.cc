@@ -17,7 +17,7 @@ class PlannedTrainer final : public Trainer {
       : kernels_(kernels),
         plan_(std::move(plan)),
         classes_(graph.classes),
-        optimizer_(options, graph.ParamCount(), kernels),
+        optimizer_(options, graph.params, kernels),
         in_place_(optimizer_.IsPlain() && ParametersAreUsedOnce(plan_.program)),
         parameters_(graph.ParamCount()),
         gradients_(in_place_ ? 0 : graph.ParamCount()),
@@ -28,6 +28,13 @@ class PlannedTrainer final : public Trainer {
   void set_learning_rate(float learning_rate) override {
     optimizer_.set_learning_rate(learning_rate);
   }
+  void SetTerms(const GradientTerms& terms) override {
+    optimizer_.SetTerms(terms);
+    if (in_place_ && !optimizer_.IsPlain()) {
+      in_place_ = false;
+      gradients_ = AlignedBuffer<float>(parameters_.size());
+    }
+  }
   size_t arena_bytes() const override { return plan_.arena_bytes; }
 
   double Step(const float* x, const int32_t* y, size_t batch) override {
@@ -35,8 +42,9 @@ class PlannedTrainer final : public Trainer {
       // Everything behind the loss is linear in the loss's gradient: scaled by -lr / batch from the
       // start, the gradient of each parameter is its update, and is added where it belongs. That
       // saves writing and reading the gradients once.
-      return RunPlan(x, y, batch, -optimizer_.learning_rate() / static_cast<float>(batch), true,
-                     parameters_.data());
+      const float rate = optimizer_.learning_rate();
+      optimizer_.CountStep();
+      return RunPlan(x, y, batch, -rate / static_cast<float>(batch), true, parameters_.data());
     }
     const double loss = Gradient(x, y, batch, gradients_.span());
     optimizer_.Apply(gradients_.span(), parameters_.span());
@@ -70,7 +78,7 @@ class PlannedTrainer final : public Trainer {
   const Plan plan_;
   const uint32_t classes_;
   Optimizer optimizer_;
-  const bool in_place_;
+  bool in_place_;
   AlignedBuffer<float> parameters_, gradients_;
   AlignedBuffer<std::byte> arena_;
 };
