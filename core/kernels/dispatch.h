@@ -35,6 +35,7 @@ namespace linnet {
 // Each puts the functions of its file, compiled for `target` (a bit of hwy/detect_targets.h that is
 // in HWY_TARGETS), into the table.
 void FillElementwise(int64_t target, Kernels& table);
+void FillActivation(int64_t target, Kernels& table);
 void FillSoftmax(int64_t target, Kernels& table);
 void FillPooling(int64_t target, Kernels& table);
 void FillGemm(int64_t target, Kernels& table);

@@ -21,6 +21,7 @@ struct Tables {
       Kernels& table = tables[count];
       table.target = hwy::TargetName(target);
       FillElementwise(target, table);
+      FillActivation(target, table);
       FillSoftmax(target, table);
       FillPooling(target, table);
       FillGemm(target, table);

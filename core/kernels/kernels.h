@@ -12,6 +12,8 @@
 #include <cstdint>
 #include <span>
 
+#include "kernels/layers.h"
+
 namespace linnet {
 
 // C[m,n] (=|+=) op(A)[m,k] op(B)[k,n], then + bias[n] (unless null), then max(0, .) if relu.
@@ -59,6 +61,9 @@ inline constexpr size_t kMaxFoldRows = 16;
 
 struct Kernels {
   const char* target;  // Highway's name: "AVX3_ZEN4", "SSE2", "WASM", ...
+
+  // ---- Layers that are no matrix products (layers.h)
+  ActivationKernels activation;
 
   // ---- Linear algebra
   void (*gemm)(const GemmArgs& args);
