@@ -73,8 +73,15 @@ double Dot(const void*, const float* x, const float* y, uint32_t count) {
 }
 
 const void* Extension(void*, const char* id, uint32_t size) {
-  static const lnt_kernels_v1 kernels = {
-      sizeof(lnt_kernels_v1), 0, &BestKernels(), &FoldExact, &Axpy, &Dot};
+  static const lnt_kernels_v1 kernels = [] {
+    lnt_kernels_v1 table{};
+    table.struct_size = offsetof(lnt_kernels_v1, fold_weighted);
+    table.ctx = &BestKernels();
+    table.fold_exact = &FoldExact;
+    table.axpy = &Axpy;
+    table.dot = &Dot;
+    return table;
+  }();
   return std::string_view(id, size) == LNT_KERNELS_V1 ? &kernels : nullptr;
 }
 

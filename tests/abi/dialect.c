@@ -98,5 +98,12 @@ SLOT(lnt_kernels_v1, ctx, 0);
 SLOT(lnt_kernels_v1, fold_exact, 1);
 SLOT(lnt_kernels_v1, axpy, 2);
 SLOT(lnt_kernels_v1, dot, 3);
+SLOT(lnt_kernels_v1, fold_weighted, 4);
+SLOT(lnt_kernels_v1, combine, 5);
+SLOT(lnt_kernels_v1, column_median, 6);
+SLOT(lnt_kernels_v1, column_trimmed_mean, 7);
+SLOT(lnt_kernels_v1, column_closest_mean, 8);
+SLOT(lnt_kernels_v1, pair_distances, 9);
+SLOT(lnt_kernels_v1, row_distances, 10);
 
 EXPECT(LNT_ABI_VERSION == 0x10000);

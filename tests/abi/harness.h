@@ -76,31 +76,46 @@ inline std::vector<size_t> Shuffled(size_t n, Numbers& numbers) {
 
 inline constexpr uint32_t kWholeTensor = 1u << 30;
 
+// One row of a layout; a scalar of `uplink` has rank 0.
+struct LayoutRow {
+  std::string name;
+  uint32_t count = 1;
+  uint32_t role = LNT_ROLE_PARAM, dtype = LNT_F32, rank = 1;
+};
+inline std::vector<LayoutRow> LayoutOf(const std::vector<uint32_t>& counts) {
+  std::vector<LayoutRow> rows;
+  for (size_t i = 0; i < counts.size(); ++i) rows.push_back({StrCat("t", i), counts[i]});
+  return rows;
+}
+
 // One instance. Every call expects LNT_OK unless it returns the status.
 class Instance {
  public:
   Instance(const lnt_plugin* table, const std::string& config, const std::vector<uint32_t>& counts,
            uint32_t index = 0)
-      : table_(table), counts_(counts) {
-    lnt_caps caps{};
-    caps.struct_size = sizeof(caps);
-    Expect(
-        table->create(index, config.data(), static_cast<uint32_t>(config.size()), &handle_, &caps));
-    std::vector<lnt_tensor> tensors(counts.size());
+      : Instance(table, config, LayoutOf(counts), index) {}
+  Instance(const lnt_plugin* table, const std::string& config, const std::vector<LayoutRow>& rows,
+           uint32_t index = 0)
+      : table_(table) {
+    caps_.struct_size = sizeof(caps_);
+    Expect(table->create(index, config.data(), static_cast<uint32_t>(config.size()), &handle_,
+                         &caps_));
+    std::vector<lnt_tensor> tensors(rows.size());
     std::string names;
     uint64_t offset = 0;
-    for (size_t i = 0; i < counts.size(); ++i) {
+    for (size_t i = 0; i < rows.size(); ++i) {
+      counts_.push_back(rows[i].count);
       tensors[i].struct_size = sizeof(lnt_tensor);
       tensors[i].name_off = static_cast<uint32_t>(names.size());
-      tensors[i].name_len = 2;
-      tensors[i].dtype = LNT_F32;
-      tensors[i].rank = 1;
-      tensors[i].dims[0] = counts[i];
+      tensors[i].name_len = static_cast<uint32_t>(rows[i].name.size());
+      tensors[i].role = rows[i].role;
+      tensors[i].dtype = rows[i].dtype;
+      tensors[i].rank = rows[i].rank;
+      tensors[i].dims[0] = rows[i].count;
       tensors[i].elem_off = offset;
-      tensors[i].elem_count = counts[i];
-      offset += counts[i];
-      names += 't';
-      names += static_cast<char>('0' + i);
+      tensors[i].elem_count = rows[i].count;
+      offset += rows[i].count;
+      names += rows[i].name;
     }
     Expect(table->set_layout(handle_, tensors.data(), static_cast<uint32_t>(tensors.size()),
                              names.data(), static_cast<uint32_t>(names.size())));
@@ -110,6 +125,7 @@ class Instance {
   Instance& operator=(const Instance&) = delete;
 
   lnt_handle handle() const { return handle_; }
+  const lnt_caps& caps() const { return caps_; }
   const lnt_plugin* table() const { return table_; }
 
   std::string LastError() const {
@@ -153,6 +169,73 @@ class Instance {
     }
   }
 
+  // Updates of T (the layout's dtype) in groups of `rows` and windows of `chunk` elements, with
+  // what is known of them. Returns the last status of updates_end, or the first that is not good.
+  template <typename T>
+  lnt_status FoldRows(const std::vector<std::vector<T>>& updates,
+                      const std::vector<lnt_update>& metas, size_t rows = 16,
+                      uint32_t chunk = kWholeTensor) {
+    lnt_status status = LNT_OK;
+    for (size_t first = 0; first < updates.size() && status == LNT_OK; first += rows) {
+      const size_t n = std::min(rows, updates.size() - first);
+      status = table_->updates_begin(handle_, metas.data() + first, sizeof(lnt_update),
+                                     static_cast<uint32_t>(n));
+      EachWindow(chunk, [&](uint32_t tensor, uint64_t offset, size_t at, uint32_t count) {
+        if (status != LNT_OK) return;
+        const std::vector<T> window = Window(updates, first, n, at, count);
+        status = table_->updates_chunk(handle_, tensor, offset, window.data(),
+                                       static_cast<uint32_t>((count + 3) * sizeof(T)), count);
+      });
+      if (status == LNT_OK) status = table_->updates_end(handle_);
+    }
+    return status;
+  }
+
+  // All passes over the updates in windows of `chunk` elements, `out` as the host keeps it; the
+  // first status below 0, or LNT_OK. At most 64 passes.
+  template <typename T>
+  lnt_status RunPasses(const std::vector<std::vector<T>>& updates,
+                       const std::vector<lnt_update>& metas, std::vector<T>& out,
+                       uint32_t chunk = kWholeTensor) {
+    lnt_status status = LNT_MORE;
+    for (passes_ = 0; status == LNT_MORE && passes_ < 64; ++passes_) {
+      status = table_->pass_begin(handle_, passes_, metas.data(), sizeof(lnt_update),
+                                  static_cast<uint32_t>(updates.size()));
+      if (status < 0) return status;
+      out.assign(updates.empty() ? 0 : updates[0].size(), T{});
+      EachWindow(chunk, [&](uint32_t tensor, uint64_t offset, size_t at, uint32_t count) {
+        if (status < 0) return;
+        const std::vector<T> window = Window(updates, 0, updates.size(), at, count);
+        status = table_->pass_block(handle_, tensor, offset, window.data(),
+                                    static_cast<uint32_t>((count + 3) * sizeof(T)), count,
+                                    out.data() + at);
+      });
+      if (status < 0) return status;
+      status = table_->pass_end(handle_);
+    }
+    return status;
+  }
+  // Of the last RunPasses.
+  uint32_t passes() const { return passes_; }
+
+  // finalize, result_chunk and round_end; `update` is what RunPasses gave, and empty after
+  // FoldRows.
+  template <typename T>
+  std::vector<T> FinishRows(const std::vector<T>& base, const std::vector<T>& update = {},
+                            uint32_t chunk = kWholeTensor) {
+    Expect(Finalize());
+    std::vector<T> result = update.empty() ? std::vector<T>(base.size()) : update;
+    EachWindow(chunk, [&](uint32_t tensor, uint64_t offset, size_t at, uint32_t count) {
+      Expect(table_->result_chunk(handle_, tensor, offset, base.data() + at, result.data() + at,
+                                  count));
+    });
+    char text[1000];
+    uint32_t size = 0;
+    Expect(table_->round_end(handle_, text, sizeof(text), &size));
+    metrics_.assign(text, size);
+    return result;
+  }
+
   lnt_status Finalize() { return table_->finalize(handle_); }
   std::vector<float> Finish(const std::vector<float>& base, uint32_t chunk = kWholeTensor) {
     Expect(Finalize());
@@ -191,6 +274,18 @@ class Instance {
   lnt_status Merge(ByteSpan partial) { return WriteBlob(LNT_BLOB_PARTIAL, partial); }
 
  private:
+  // Rows of n updates, three elements wider than the window.
+  template <typename T>
+  static std::vector<T> Window(const std::vector<std::vector<T>>& updates, size_t first, size_t n,
+                               size_t at, uint32_t count) {
+    const size_t stride = count + 3;
+    std::vector<T> window(stride * n);
+    for (size_t r = 0; r < n; ++r) {
+      std::copy_n(updates[first + r].begin() + static_cast<ptrdiff_t>(at), count,
+                  window.begin() + static_cast<ptrdiff_t>(r * stride));
+    }
+    return window;
+  }
   template <typename Body>
   void EachWindow(uint32_t chunk, const Body& body) const {
     size_t at = 0;
@@ -206,6 +301,8 @@ class Instance {
   const lnt_plugin* table_;
   std::vector<uint32_t> counts_;
   lnt_handle handle_ = 0;
+  lnt_caps caps_{};
+  uint32_t passes_ = 0;
   std::string metrics_;
 };
 

@@ -150,10 +150,15 @@ enum {
       0, /* server state, stored with each round's checkpoint; carries its own version */
   LNT_BLOB_PARTIAL = 1, /* what was folded so far, mergeable: edges read it, the root writes it */
   LNT_BLOB_RESULT = 2,  /* opaque result */
-  LNT_BLOB_CLIENT = 3   /* settings for the participants: JSON, checked by the host */
+  LNT_BLOB_CLIENT = 3,  /* settings for the participants: JSON, checked by the host */
+  LNT_BLOB_DOWNLINK = 4 /* the values of `downlink` (describe) in its order, f32, little-endian */
 };
 
-/* One row of the layout. */
+/* One row of the layout. Its order: the scalars of `uplink` (role CONTROL, rank 0, one element), so
+ * that a strategy knows them before it sees the update; the PARAM tensors of the model; for each
+ * tensor of `uplink` one CONTROL tensor per PARAM tensor and like it, named "NAME/PARAM". Buffers
+ * of the model are the host's: always the plain weighted mean. dtype is LNT_F32, in tests also
+ * LNT_F64: a strategy that does not take it answers LNT_E_LAYOUT. */
 typedef struct lnt_tensor {
   uint32_t struct_size, name_off, name_len, role, dtype,
       rank; /* the name lies in `names` of set_layout, UTF-8 */
@@ -205,7 +210,15 @@ typedef struct lnt_plugin {
    * above cap the host calls again with more room (json may be NULL when cap is 0). Required.
    * Members: "id" (lower-case words with hyphens), "version" (a string), "licence" (SPDX),
    * "config": a JSON Schema of the subset type (object, number, integer, boolean, string),
-   * properties, required, default, enum, minimum, maximum, description. */
+   * properties, required, default, enum, minimum, maximum, description.
+   * Optional members, what the strategy needs of the participants:
+   * "client": how they train, of org.linnet.client/1: "sgd" (default), "prox", "scaffold", "dyn";
+   * "uplink": [{"name": "c", "like": "parameters"}, {"name": "a", "like": "scalar"}, ...]: what
+   * comes with each update, of org.linnet.client/1 (scaffold: c, like parameters: c_k' - c_k; any:
+   * a, a scalar: FedNova's a_k); it follows the update's way (see lnt_tensor), in f32 beside the
+   * codec;
+   * "downlink": the same form: what goes out with each invitation (scaffold: c), read as
+   * LNT_BLOB_DOWNLINK. */
   lnt_status (*describe)(uint32_t index, void* json, uint32_t cap, uint32_t* len);
 
   /* [any time] Makes an instance. config_json is canonical (keys sorted, no spaces) and satisfies
@@ -241,13 +254,22 @@ typedef struct lnt_plugin {
    */
   lnt_status (*updates_end)(lnt_handle);
 
-  /* BLOCK: several passes over a column window of all collected updates, in ordinal order, O(n *
-   * window) memory. out is valid in every pass, holds an update, and that of the last pass stands.
-   */
+  /* BLOCK: the host has collected the updates and shows column windows of all n of them, in ordinal
+   * order (the rows of a window and u[] in pass_begin agree), in as many passes as the plugin asks
+   * for. O(n * window + n * n) memory. */
+  /* [open] Pass 0, 1, ...; u[n] at a stride of update_size, the same in every pass. LNT_E_TOO_FEW
+   * when n is too small for the strategy. */
   lnt_status (*pass_begin)(lnt_handle, uint32_t pass, const lnt_update* u, uint32_t update_size,
                            uint32_t n);
+  /* [open, between pass_begin and pass_end] Elements [off, off + count) of a tensor, n rows; each
+   * element once in a pass, ascending (tensor, off). `out` has count elements of the tensor's
+   * dtype, is valid in every pass and does not overlap rows; the aggregated update (a delta) that
+   * is written there in the last pass stands, and those of earlier passes are dropped. With
+   * LNT_CAP_PARALLEL_WINDOWS windows come in any order and at once from several threads: then
+   * pass_block changes nothing in the instance that another window reads. */
   lnt_status (*pass_block)(lnt_handle, uint32_t tensor, uint64_t off, const void* rows,
                            uint32_t row_stride_bytes, uint32_t count, void* out);
+  /* [open] LNT_MORE: run one more pass (at most 64 in a round); else finalize is next. */
   lnt_status (*pass_end)(lnt_handle);
 
   /* [open] After the last update, merge or pass; may answer LNT_MORE in BLOCK mode. */
@@ -255,14 +277,16 @@ typedef struct lnt_plugin {
 
   /* [closing] The new values of a window, ascending (tensor, off), each element exactly once; base
    * = its current global values. out may be base. A reducer obeys result(base) = base + result(0).
-   * Required. */
+   * After BLOCK passes out holds what the last pass wrote there, is not base, and the new value is
+   * base + out, or what a strategy makes of the two. CONTROL tensors: base is zeros, and what is
+   * written is dropped. Required. */
   lnt_status (*result_chunk)(lnt_handle, uint32_t tensor, uint64_t off, const void* base, void* out,
                              uint32_t count);
 
   /* [closing] Metrics of the round: a flat JSON object of finite numbers; sizes as in describe. */
   lnt_status (*round_end)(lnt_handle, void* metrics_json, uint32_t cap, uint32_t* len);
 
-  /* Blobs, paged by (offset, length). Kind 0 in `ready`; kind 1 in `open`; kinds 2, 3 in `ready`
+  /* Blobs, paged by (offset, length). Kind 0 in `ready`; kind 1 in `open`; kinds 2, 3, 4 in `ready`
    * and `closing`. A kind that the strategy has not is of size 0. Pages are written in ascending
    * order without gaps; what was written counts when `total` is reached: kind 0 replaces, kind 1
    * merges, and a refused blob changes nothing. Merging is associative and commutative, bit by bit.
@@ -301,8 +325,9 @@ typedef struct lnt_host {
 } lnt_host;
 
 /* Host extension "org.linnet.kernels/1": the host's vector code, with the bits that a plain loop
- * compiled with -ffp-contract=off has. A plugin works without it. count is in elements; arrays do
- * not overlap. */
+ * compiled with -ffp-contract=off has. A plugin works without it (plugin_kernels.hpp has the plain
+ * loops). count is in elements; arrays do not overlap; values are finite. Called from inside a
+ * function of the plugin only. */
 #define LNT_KERNELS_V1 "org.linnet.kernels/1"
 typedef struct lnt_kernels_v1 {
   uint32_t struct_size, reserved;
@@ -318,7 +343,52 @@ typedef struct lnt_kernels_v1 {
   /* Sum of (double)x[i] * y[i] by leaves of 4096 elements: in a leaf 16 lanes (i % 16) in order,
    * then lane l + lane l + 8, 4, 2, 1; leaves in ascending order. */
   double (*dot)(const void* ctx, const float* x, const float* y, uint32_t count);
+
+  /* fold_exact with any finite weights: the product is rounded to f64, then to the grid. The sums
+   * are as exact and as free of order; |w x| is bounded as there. */
+  void (*fold_weighted)(const void* ctx, const float* rows, uint32_t row_stride_bytes,
+                        const double* weights, uint32_t n, int32_t grid_exp, double* acc,
+                        uint32_t count);
+  /* out[i] = (float)(sum over r, ascending from 0, of weights[r] * (double)rows[r][i]), rounded
+   * after each product and each sum. n >= 1. */
+  void (*combine)(const void* ctx, const float* rows, uint32_t row_stride_bytes,
+                  const double* weights, uint32_t n, float* out, uint32_t count);
+
+  /* Columns of the rows which[0], ..., which[n - 1] (NULL: rows 0 to n - 1); -0 counts as +0. */
+  /* The middle value; for even n (float)((a + b) / 2) of the middle two, in f64. n >= 1. */
+  void (*column_median)(const void* ctx, const float* rows, uint32_t row_stride_bytes,
+                        const uint32_t* which, uint32_t n, float* out, uint32_t count);
+  /* The mean without the `trim` lowest and highest: (float)(sum / (n - 2 trim)), the sum in f64
+   * from the lowest up. 2 trim < n. */
+  void (*column_trimmed_mean)(const void* ctx, const float* rows, uint32_t row_stride_bytes,
+                              const uint32_t* which, uint32_t n, uint32_t trim, float* out,
+                              uint32_t count);
+  /* The mean of the `keep` values nearest the median m (as column_median gives it): of the sorted
+   * values v the stretch v[s], ..., v[s + keep - 1] with the least max(m - v[s], v[s + keep - 1] -
+   * m) in f32, the lowest s of several; (float)(sum / keep), the sum in f64 from the lowest up. 1
+   * <= keep <= n. */
+  void (*column_closest_mean)(const void* ctx, const float* rows, uint32_t row_stride_bytes,
+                              const uint32_t* which, uint32_t n, uint32_t keep, float* out,
+                              uint32_t count);
+
+  /* Squared distances, continued over windows in ascending order without gaps, the same bits for
+   * windows of any size. `at` is the position of the window's first element in the flat vector that
+   * is measured; a distance is a sum and 16 lanes, all zero before the first window. For each i:
+   *   d = a[i] - b[i] in f32;  lane[(at + i) % 16] += (double)d * (double)d;
+   *   where at + i + 1 is a multiple of 4096: sum += the lanes (l += l + 8, then 4, 2, 1), and the
+   * lanes are zero again. After the last window the caller adds the lanes to the sum once more in
+   * the same way. */
+  /* All pairs r < s of n rows: pair p counts (0,1), (0,2), ..., (0,n-1), (1,2), ...; sums[p],
+   * lanes[16 * p]. */
+  void (*pair_distances)(const void* ctx, const float* rows, uint32_t row_stride_bytes, uint32_t n,
+                         uint64_t at, uint32_t count, double* lanes, double* sums);
+  /* Each of n rows to one vector, NULL for zeros (then the squared norms); sums[r], lanes[16 * r].
+   */
+  void (*row_distances)(const void* ctx, const float* rows, uint32_t row_stride_bytes, uint32_t n,
+                        const float* to, uint64_t at, uint32_t count, double* lanes, double* sums);
 } lnt_kernels_v1;
+#define LNT_KERNELS_HAVE(tbl, member) \
+  ((tbl)->struct_size >= offsetof(lnt_kernels_v1, member) + sizeof((tbl)->member))
 
 /* ---- Entry
  * Called before any other function of the module, and not at the same time as another call of it.

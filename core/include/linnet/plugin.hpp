@@ -81,9 +81,12 @@ struct Tensor {
 struct Rows {
   const void* data;
   uint32_t stride_bytes, n, count;
-  const float* F32(uint32_t row) const {
-    return reinterpret_cast<const float*>(static_cast<const char*>(data) +
-                                          static_cast<size_t>(row) * stride_bytes);
+  const float* F32(uint32_t row) const { return static_cast<const float*>(At(row)); }
+  const double* F64(uint32_t row) const { return static_cast<const double*>(At(row)); }
+
+ private:
+  const void* At(uint32_t row) const {
+    return static_cast<const char*>(data) + static_cast<size_t>(row) * stride_bytes;
   }
 };
 
@@ -109,6 +112,7 @@ class Strategy {
     return LNT_E_UNSUPPORTED;
   }
   virtual lnt_status UpdatesEnd() { return LNT_E_UNSUPPORTED; }
+  // BLOCK: plugin.h says when windows come at once; then PassBlock only reads the instance.
   virtual lnt_status PassBegin(uint32_t /*pass*/, const std::vector<lnt_update>&) {
     return LNT_E_UNSUPPORTED;
   }
@@ -136,8 +140,12 @@ class Strategy {
   }
 
   const std::string& error() const { return error_; }
+  // May be called from several windows at once: one of the messages stays.
   lnt_status Fail(lnt_status status, std::string message) {
+    while (failing_.test_and_set()) {
+    }
     error_ = std::move(message);
+    failing_.clear();
     return status;
   }
 
@@ -160,8 +168,25 @@ class Strategy {
   const lnt_host* host_ = nullptr;
   const lnt_kernels_v1* kernels_ = nullptr;
   std::string error_;
+  std::atomic_flag failing_ = ATOMIC_FLAG_INIT;
   std::vector<uint8_t> incoming_;  // pages of a blob that is being written
   uint32_t incoming_kind_ = 0;
+};
+
+// A strategy that is shown all updates at once (BLOCK), whose last pass writes the aggregated
+// update of f32. Derived classes override PassBegin, PassBlock and, for more than one pass,
+// PassEnd.
+class BlockStrategy : public Strategy {
+ public:
+  static constexpr uint32_t kModes = LNT_MODE_BLOCK, kCaps = 0;
+  lnt_status PassEnd() override { return LNT_OK; }
+  lnt_status ResultChunk(uint32_t /*tensor*/, uint64_t /*offset*/, const void* base, void* out,
+                         uint32_t count) override {
+    const float* from = static_cast<const float*>(base);
+    float* to = static_cast<float*>(out);
+    for (uint32_t i = 0; i < count; ++i) to[i] = from[i] + to[i];
+    return LNT_OK;
+  }
 };
 
 // The table of a module that offers the strategies T.
