@@ -19,10 +19,6 @@ constexpr char kCodes[] =
 
 constexpr char kHelpFederation[] = "--help-federation";
 
-std::string Footer(const std::string& example) {
-  return "\nExample:\n  " + example + "\n" + kCodes;
-}
-
 void AddServe(CLI::App& app, ServeCommand& c) {
   CLI::App* sub = app.add_subcommand("serve", "Coordinate a federation");
   sub->add_option("FED.json", c.federation_file, "The federation file")->required();
@@ -44,7 +40,7 @@ void AddServe(CLI::App& app, ServeCommand& c) {
   sub->add_flag("--json", c.json, "One JSON object a line instead of text");
   sub->add_flag_function(
       kHelpFederation, [](int64_t) {}, "Print what a federation file may say and exit");
-  sub->footer(Footer("linnet serve native/examples/strokes.json --listen 127.0.0.1:8787"));
+  sub->footer(CommandFooter("linnet serve native/examples/strokes.json --listen 127.0.0.1:8787"));
 }
 
 void AddJoin(CLI::App& app, JoinCommand& c) {
@@ -64,7 +60,8 @@ void AddJoin(CLI::App& app, JoinCommand& c) {
                   "Folder of the device key (default: below $XDG_STATE_HOME/linnet/join)");
   sub->add_flag("--once", c.once, "End with 0 when the federation has finished");
   sub->add_flag("--json", c.json, "One JSON object a line instead of text");
-  sub->footer(Footer("linnet join ws://127.0.0.1:8787 --data 'strokes?writers=0-24' --name pen-1"));
+  sub->footer(
+      CommandFooter("linnet join ws://127.0.0.1:8787 --data 'strokes?writers=0-24' --name pen-1"));
 }
 
 void AddSimulate(CLI::App& app, SimulateCommand& c) {
@@ -93,8 +90,8 @@ void AddSimulate(CLI::App& app, SimulateCommand& c) {
       ->check(CLI::Range(0.0, 1.0));
   sub->add_flag("--json", c.json, "One JSON object a line instead of text");
   sub->footer(
-      Footer("linnet simulate native/examples/mnist.json --data mnist:DIR --clients 100 "
-             "--partition iid --seed 1"));
+      CommandFooter("linnet simulate native/examples/mnist.json --data mnist:DIR --clients 100 "
+                    "--partition iid --seed 1"));
 }
 
 void AddInfer(CLI::App& app, InferCommand& c) {
@@ -113,7 +110,7 @@ void AddInfer(CLI::App& app, InferCommand& c) {
       ->check(CLI::IsMember({"none", "unit", "standard"}));
   sub->add_flag("--train-part", c.train_part, "Use the training part where the source has two");
   sub->add_flag("--json", c.json, "One JSON object a line instead of text");
-  sub->footer(Footer("linnet infer digits.linnet --data 'strokes?writers=1000-1019'"));
+  sub->footer(CommandFooter("linnet infer digits.linnet --data 'strokes?writers=1000-1019'"));
 }
 
 void AddStatus(CLI::App& app, StatusCommand& c) {
@@ -121,7 +118,7 @@ void AddStatus(CLI::App& app, StatusCommand& c) {
   sub->add_option("ADDRESS", c.address, "HOST:PORT or http://HOST:PORT")->required();
   sub->add_flag("--watch", c.watch, "Go on showing it, once a second");
   sub->add_flag("--json", c.json, "The coordinator's JSON, one line");
-  sub->footer(Footer("linnet status 127.0.0.1:8787"));
+  sub->footer(CommandFooter("linnet status 127.0.0.1:8787"));
 }
 
 // A message of several lines becomes one.
@@ -154,12 +151,17 @@ int ExitCode(Code code) {
   return kExitSystem;
 }
 
+std::string CommandFooter(const std::string& example) {
+  return "\nExample:\n  " + example + "\n" + kCodes;
+}
+
 std::variant<Command, int> ParseCommandLine(int argc, const char* const* argv) {
   ServeCommand serve;
   JoinCommand join;
   SimulateCommand simulate;
   InferCommand infer;
   StatusCommand status;
+  ModelCommand model;
   CLI::App app(
       "Linnet trains small models where the data is: in daemons and browser tabs, together.",
       "linnet");
@@ -171,6 +173,7 @@ std::variant<Command, int> ParseCommandLine(int argc, const char* const* argv) {
   AddSimulate(app, simulate);
   AddInfer(app, infer);
   AddStatus(app, status);
+  AddModel(app, model);
   for (int i = 1; i < argc; ++i) {
     if (std::string_view(argv[i]) != kHelpFederation) continue;
     std::cout << FederationHelp();
@@ -181,7 +184,10 @@ std::variant<Command, int> ParseCommandLine(int argc, const char* const* argv) {
   } catch (const CLI::ParseError& error) {
     if (error.get_exit_code() == 0) return app.exit(error);
     std::string command = "linnet";
-    for (const CLI::App* sub : app.get_subcommands()) command += " " + sub->get_name();
+    for (const CLI::App* at = &app; !at->get_subcommands().empty();) {
+      at = at->get_subcommands().front();
+      command += " " + at->get_name();
+    }
     std::cerr << command << ": " << OneLine(error.what()) << " (" << command << " --help)\n";
     return kExitUsage;
   }
@@ -189,14 +195,17 @@ std::variant<Command, int> ParseCommandLine(int argc, const char* const* argv) {
   if (app.got_subcommand("join")) return Command(join);
   if (app.got_subcommand("simulate")) return Command(simulate);
   if (app.got_subcommand("infer")) return Command(infer);
+  if (app.got_subcommand("model")) return Command(model);
   return Command(status);
 }
 
 int RunCommandLine(int argc, const char* const* argv) {
   const auto parsed = ParseCommandLine(argc, argv);
   if (const int* code = std::get_if<int>(&parsed)) return *code;
-  static constexpr const char* kNames[] = {"serve", "join", "simulate", "infer", "status"};
+  static constexpr std::string_view kNames[] = {"serve", "join", "simulate", "infer", "status"};
   const Command& command = std::get<Command>(parsed);
+  const auto* model = std::get_if<ModelCommand>(&command);
+  const std::string_view name = model ? CommandName(*model) : kNames[command.index()];
   Result<int> result = kExitGood;
   try {
     result = std::visit([](const auto& c) { return Run(c); }, command);
@@ -204,8 +213,7 @@ int RunCommandLine(int argc, const char* const* argv) {
     result = Fail(Code::kInternal, error.what());
   }
   if (result) return *result;
-  std::cerr << "linnet " << kNames[command.index()] << ": " << OneLine(result.error().message)
-            << "\n";
+  std::cerr << "linnet " << name << ": " << OneLine(result.error().message) << "\n";
   return ExitCode(result.error().code);
 }
 

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "base/result.h"
+#include "native/cli/model.h"
 
 namespace linnet {
 
@@ -50,8 +51,10 @@ struct StatusCommand {
   std::string address;
   bool json = false, watch = false;
 };
-using Command =
-    std::variant<ServeCommand, JoinCommand, SimulateCommand, InferCommand, StatusCommand>;
+using Command = std::variant<ServeCommand, JoinCommand, SimulateCommand, InferCommand,
+                             StatusCommand, ModelCommand>;
+// What stands below a command's options in its help: an example and the exit codes.
+std::string CommandFooter(const std::string& example);
 
 // The command, or, when there is nothing to run (--help, --version, wrong arguments), the exit
 // code; what had to be said has been printed.

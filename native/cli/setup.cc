@@ -60,6 +60,18 @@ Result<Model> LoadModelFile(const std::string& path) {
   return model;
 }
 
+Result<Model> OpenModel(const std::string& name_or_path) {
+  const std::vector<std::string> names = BuiltinModelNames();
+  if (std::ranges::find(names, name_or_path) != names.end()) {
+    return BuiltinModel(name_or_path, SeedFromInt(1));
+  }
+  Result<Model> model = LoadModelFile(name_or_path);
+  if (model || model.error().code != Code::kNotFound) return model;
+  std::string known;
+  for (const std::string& name : names) known += (known.empty() ? "" : ", ") + name;
+  return Fail(Code::kNotFound, model.error().message, "; builtin models are ", known);
+}
+
 Result<Model> InitialModel(const Federation& federation, const std::string& init, const Seed& seed,
                            const Dataset* like) {
   if (!init.empty()) return LoadModelFile(init);

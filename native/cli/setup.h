@@ -36,6 +36,8 @@ Result<Model> InitialModel(const Federation& federation, const std::string& init
 
 // Reads a .linnet file.
 Result<Model> LoadModelFile(const std::string& path);
+// A builtin model by its name, with weights of seed 1, or else a .linnet file.
+Result<Model> OpenModel(const std::string& name_or_path);
 
 // Blake2b of the model's canonical bytes with all weights zero: what a state folder belongs to.
 Digest LayoutDigest(const Model& model);

@@ -1,0 +1,37 @@
+// linnet model: what can be done to a model without data of a federation.
+#ifndef LINNET_NATIVE_CLI_MODEL_H_
+#define LINNET_NATIVE_CLI_MODEL_H_
+
+#include <string>
+#include <string_view>
+#include <variant>
+#include <vector>
+
+#include "base/result.h"
+
+namespace CLI {
+class App;
+}
+
+namespace linnet {
+
+struct InspectCommand {
+  std::string file;
+  uint32_t batch = 32;  // of the training step whose memory is shown
+  bool json = false;
+};
+
+using ModelCommand = std::variant<InspectCommand>;
+
+// Adds `model` and its subcommands to the command line; the one that is given puts its options
+// into `chosen`, which outlives the parse.
+void AddModel(CLI::App& app, ModelCommand& chosen);
+// "model inspect".
+std::string_view CommandName(const ModelCommand& command);
+
+Result<int> Run(const InspectCommand& command);
+Result<int> Run(const ModelCommand& command);
+
+}  // namespace linnet
+
+#endif  // LINNET_NATIVE_CLI_MODEL_H_
