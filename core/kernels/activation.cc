@@ -14,23 +14,6 @@ namespace {
 using DF = hn::ScalableTag<float>;
 using VF = hn::Vec<DF>;
 
-// out[i] = f(x[i]) and out[i] = f(a[i], b[i]), for functions of vectors. Arrays are read before the
-// same place is written, so out may be an input.
-template <class F>
-HWY_INLINE void Lift(const float* x, float* out, size_t n, const F& f) {
-  const DF d;
-  ForEachVector(d, n, [&](size_t i, auto memory) HWY_ATTR {
-    memory.Store(f(memory.Load(d, x + i)), d, out + i);
-  });
-}
-template <class F>
-HWY_INLINE void Lift(const float* a, const float* b, float* out, size_t n, const F& f) {
-  const DF d;
-  ForEachVector(d, n, [&](size_t i, auto memory) HWY_ATTR {
-    memory.Store(f(memory.Load(d, a + i), memory.Load(d, b + i)), d, out + i);
-  });
-}
-
 VF One() { return hn::Set(DF(), 1.0f); }
 
 // ---- Gelu, exact: x P(x), with P and p the normal distribution and density; (x P)' = P + x p.

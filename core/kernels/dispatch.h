@@ -36,6 +36,8 @@ namespace linnet {
 // in HWY_TARGETS), into the table.
 void FillElementwise(int64_t target, Kernels& table);
 void FillActivation(int64_t target, Kernels& table);
+void FillArithmetic(int64_t target, Kernels& table);
+void FillReduce(int64_t target, Kernels& table);
 void FillSoftmax(int64_t target, Kernels& table);
 void FillPooling(int64_t target, Kernels& table);
 void FillGemm(int64_t target, Kernels& table);

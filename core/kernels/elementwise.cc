@@ -44,35 +44,6 @@ void Add(const float* a, const float* b, float* out, size_t n) {
   });
 }
 
-void ColumnSums(const float* x, size_t rows, size_t cols, bool accumulate, float* out) {
-  const DF d;
-  const size_t N = hn::Lanes(d);
-  const auto start = [&](size_t j, auto memory)
-                         HWY_ATTR { return accumulate ? memory.Load(d, out + j) : hn::Zero(d); };
-  size_t j = 0;
-  // Four columns of vectors: a cache line or more of each row, and four chains of additions.
-  for (; j + 4 * N <= cols; j += 4 * N) {
-    auto sum0 = start(j, WholeVector{}), sum1 = start(j + N, WholeVector{});
-    auto sum2 = start(j + 2 * N, WholeVector{}), sum3 = start(j + 3 * N, WholeVector{});
-    const float* p = x + j;
-    for (size_t r = 0; r < rows; ++r, p += cols) {
-      sum0 = hn::Add(sum0, hn::LoadU(d, p));
-      sum1 = hn::Add(sum1, hn::LoadU(d, p + N));
-      sum2 = hn::Add(sum2, hn::LoadU(d, p + 2 * N));
-      sum3 = hn::Add(sum3, hn::LoadU(d, p + 3 * N));
-    }
-    hn::StoreU(sum0, d, out + j);
-    hn::StoreU(sum1, d, out + j + N);
-    hn::StoreU(sum2, d, out + j + 2 * N);
-    hn::StoreU(sum3, d, out + j + 3 * N);
-  }
-  ForEachVector(d, cols - j, [&](size_t i, auto memory) HWY_ATTR {
-    auto sum = start(j + i, memory);
-    for (size_t r = 0; r < rows; ++r) sum = hn::Add(sum, memory.Load(d, x + r * cols + j + i));
-    memory.Store(sum, d, out + j + i);
-  });
-}
-
 void Relu(const float* x, float* y, size_t n) {
   const DF d;
   ForEachVector(d, n, [&](size_t i, auto memory) HWY_ATTR {
@@ -133,7 +104,6 @@ void FillElementwise(Kernels& table) {
   table.scale = Scale;
   table.subtract = Subtract;
   table.add = Add;
-  table.column_sums = ColumnSums;
   table.relu = Relu;
   table.relu_grad = ReluGrad;
   table.sgd_step = SgdStep;

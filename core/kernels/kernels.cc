@@ -22,6 +22,8 @@ struct Tables {
       table.target = hwy::TargetName(target);
       FillElementwise(target, table);
       FillActivation(target, table);
+      FillArithmetic(target, table);
+      FillReduce(target, table);
       FillSoftmax(target, table);
       FillPooling(target, table);
       FillGemm(target, table);

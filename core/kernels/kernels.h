@@ -64,6 +64,8 @@ struct Kernels {
 
   // ---- Layers that are no matrix products (layers.h)
   ActivationKernels activation;
+  ArithmeticKernels arithmetic;
+  ReduceKernels reduce;
 
   // ---- Linear algebra
   void (*gemm)(const GemmArgs& args);

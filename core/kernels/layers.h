@@ -48,9 +48,6 @@ struct ArithmeticKernels {
   void (*multiply_rows)(const float* x, const float* p, size_t rows, size_t cols, float* out);
   void (*affine_rows)(const float* x, const float* scale, const float* shift, size_t rows,
                       size_t cols, bool relu, float* out);
-  // out[j] (=|+=) sum over rows of a * b: the gradient of multiply_rows by p.
-  void (*column_dots)(const float* a, const float* b, size_t rows, size_t cols, bool accumulate,
-                      float* out);
   // out[i] = kept(i) ? x[i] / (1 - rate) : 0 for elements first + i of a tensor, 0 <= rate < 1.
   // What is kept follows from (key, first + i) alone [exact], so the gradient is the same call with
   // dy for x, and no mask is stored. first + n <= 2^32. A new key for each step.
@@ -129,8 +126,12 @@ struct LossKernels {
                           float* grad);
 };
 
-// reduce.cc, on x[outer, axis, inner].
+// reduce.cc, with column_sums of kernels.h.
 struct ReduceKernels {
+  // out[j] (=|+=) sum over rows of a * b: the gradient of multiply_rows by p.
+  void (*column_dots)(const float* a, const float* b, size_t rows, size_t cols, bool accumulate,
+                      float* out);
+  // On x[outer, axis, inner]:
   // y[outer, inner] = factor * sum over the axis (1: the sum; 1 / axis: the mean, as global average
   // pooling: outer = batch, axis = pixels, inner = channels).
   void (*sum)(const float* x, size_t outer, size_t axis, size_t inner, float factor, float* y);
@@ -233,7 +234,7 @@ struct AttentionKernels {
 size_t AttentionWorkspace(const AttentionShape& s);
 
 // optimizer.cc.
-struct AdamStep {
+struct AdamArgs {
   float lr, beta1, beta2, epsilon;
   float weight_decay;  // decoupled (AdamW, Loshchilov and Hutter 2019): w -= lr * weight_decay * w
   uint64_t step;       // 1 for the first
@@ -241,11 +242,9 @@ struct AdamStep {
 struct OptimizerKernels {
   // Kingma and Ba 2015, algorithm 1: m = b1 m + (1 - b1) g, v = b2 v + (1 - b2) g^2,
   // w -= lr * (m / (1 - b1^step)) / (sqrt(v / (1 - b2^step)) + epsilon).
-  void (*adam)(const AdamStep& s, const float* g, float* m, float* v, float* w, size_t n);
+  void (*adam)(const AdamArgs& args, const float* g, float* m, float* v, float* w, size_t n);
   // FedProx (Li et al. 2020): g += mu (w - w0).
   void (*proximal)(float mu, const float* w, const float* w0, float* g, size_t n);
-  // SCAFFOLD (Karimireddy et al. 2020): g += c - c_k.
-  void (*control)(const float* c, const float* c_k, float* g, size_t n);
 };
 
 }  // namespace linnet

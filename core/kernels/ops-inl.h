@@ -60,6 +60,22 @@ HWY_INLINE void ForEachVector(D d, size_t n, const Body& body) {
   if (i < n) body(i, PartOfVector{n - i});
 }
 
+// out[i] = f(x[i]), out[i] = f(a[i], b[i]) for a function of vectors; out may be an input.
+template <class F>
+HWY_INLINE void Lift(const float* x, float* out, size_t n, const F& f) {
+  const hn::ScalableTag<float> d;
+  ForEachVector(d, n, [&](size_t i, auto memory) HWY_ATTR {
+    memory.Store(f(memory.Load(d, x + i)), d, out + i);
+  });
+}
+template <class F>
+HWY_INLINE void Lift(const float* a, const float* b, float* out, size_t n, const F& f) {
+  const hn::ScalableTag<float> d;
+  ForEachVector(d, n, [&](size_t i, auto memory) HWY_ATTR {
+    memory.Store(f(memory.Load(d, a + i), memory.Load(d, b + i)), d, out + i);
+  });
+}
+
 // Four f32 rows of four as their columns.
 template <class V>
 HWY_INLINE void Transpose4(V& r0, V& r1, V& r2, V& r3) {
