@@ -65,6 +65,7 @@ struct Kernels {
   // ---- Layers that are no matrix products (layers.h)
   ActivationKernels activation;
   ArithmeticKernels arithmetic;
+  PoolKernels pool;
   ReduceKernels reduce;
 
   // ---- Linear algebra

@@ -101,8 +101,13 @@ struct WindowShape {
   size_t batch, height, width, channels;
   size_t size_h, size_w, stride_h, stride_w;
   size_t pad_top = 0, pad_left = 0, pad_bottom = 0, pad_right = 0;
-  size_t OutHeight() const { return (height + pad_top + pad_bottom - size_h) / stride_h + 1; }
-  size_t OutWidth() const { return (width + pad_left + pad_right - size_w) / stride_w + 1; }
+  size_t OutHeight() const { return Windows(height + pad_top + pad_bottom, size_h, stride_h); }
+  size_t OutWidth() const { return Windows(width + pad_left + pad_right, size_w, stride_w); }
+
+ private:
+  static size_t Windows(size_t extent, size_t size, size_t stride) {
+    return extent < size ? 0 : (extent - size) / stride + 1;
+  }
 };
 
 // pooling.cc. x and dx are the input's shape, y and dy [batch, OutHeight(), OutWidth(), channels];
