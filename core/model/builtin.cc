@@ -1,118 +1,110 @@
+#include "model/builtin.h"
+
 #include <algorithm>
 #include <array>
-#include <cmath>
-#include <optional>
+#include <charconv>
 
-#include "base/random.h"
 #include "model/model.h"
 #include "model/ops.h"
 
 namespace linnet {
 namespace {
 
-// Appends nodes to a graph, each to the output of the one before.
-class GraphBuilder {
- public:
-  GraphBuilder(std::string_view name, Shape input_shape, uint32_t classes) {
-    graph_.name = name;
-    graph_.input_shape = std::move(input_shape);
-    graph_.classes = classes;
-    width_ = static_cast<uint32_t>(ElementCount(graph_.input_shape));
-    if (graph_.input_shape.size() == 3) image_ = graph_.input_shape;
-  }
-
-  GraphBuilder& Dense(uint32_t outputs) {
-    const std::string layer = StrCat("dense", ++dense_layers_);
-    Append(Op::kDense,
-           {AddParam(layer + ".weight", {width_, outputs}), AddParam(layer + ".bias", {outputs})});
-    width_ = outputs;
-    return *this;
-  }
-  GraphBuilder& Conv2d(uint32_t kernel, uint32_t outputs) {
-    const std::string layer = StrCat("conv", ++conv_layers_);
-    Append(Op::kConv2d,
-           {AddParam(layer + ".weight", {kernel, kernel, image_[2], outputs}),
-            AddParam(layer + ".bias", {outputs})},
-           {1, 1, 0, 0, 0, 0, 1, 1, 1});
-    image_ = {image_[0] - kernel + 1, image_[1] - kernel + 1, outputs};
-    return *this;
-  }
-  GraphBuilder& Relu() { return Append(Op::kRelu); }
-  GraphBuilder& MaxPool(uint32_t size) {
-    image_ = {image_[0] / size, image_[1] / size, image_[2]};
-    return Append(Op::kMaxPool, {}, {size, size, size, size, 0, 0, 0, 0});
-  }
-  GraphBuilder& Flatten() {
-    width_ = static_cast<uint32_t>(ElementCount(image_));
-    return Append(Op::kFlatten);
-  }
-  Graph Build() { return std::move(graph_); }
-
- private:
-  GraphBuilder& Append(Op op, std::vector<uint32_t> params = {},
-                       std::vector<uint32_t> attributes = {}) {
-    const uint32_t last = static_cast<uint32_t>(graph_.nodes.size());
-    graph_.nodes.push_back({op, {last}, std::move(params), std::move(attributes)});
-    return *this;
-  }
-  uint32_t AddParam(std::string name, Shape shape) {
-    const uint64_t count = ElementCount(shape);
-    graph_.params.push_back({std::move(name), std::move(shape), graph_.ParamCount(), count});
-    return static_cast<uint32_t>(graph_.params.size() - 1);
-  }
-
-  Graph graph_;
-  Shape image_ = {0, 0, 0};
-  uint32_t width_ = 0;
-  int dense_layers_ = 0, conv_layers_ = 0;
-};
-
-void BuildMlp2nn(GraphBuilder& builder, uint32_t classes) {
-  builder.Dense(200).Relu().Dense(200).Relu().Dense(classes);
-}
-void BuildMlp256128(GraphBuilder& builder, uint32_t classes) {
-  builder.Dense(256).Relu().Dense(128).Relu().Dense(classes);
-}
-void BuildCnnSmall(GraphBuilder& builder, uint32_t classes) {
-  builder.Conv2d(3, 32).Relu().Conv2d(3, 64).Relu().MaxPool(2);
-  builder.Flatten().Dense(128).Relu().Dense(classes);
-}
-void BuildSoftmaxRegression(GraphBuilder& builder, uint32_t classes) { builder.Dense(classes); }
+constexpr uint32_t kMaxWidth = 65536;
 
 struct Builtin {
   std::string_view name;
-  uint32_t
-      min_image;  // 0 for any input; else [height, width, channels] with sides of at least this
-  void (*build)(GraphBuilder& builder, uint32_t classes);
+  // What it takes: anything, [height, width, channels] with sides of at least min_side, or ids
+  // [context].
+  enum class Input : uint8_t { kAny, kImage, kSymbols } input;
+  uint32_t min_side;
+  std::string_view widths;  // what may stand behind a colon, for people
+  size_t min_widths, max_widths;
+  builtin::Build build;
 };
+using Input = Builtin::Input;
 constexpr std::array kBuiltins = {
-    Builtin{"mlp-2nn", 0, BuildMlp2nn},
-    Builtin{"mlp-256-128", 0, BuildMlp256128},
-    Builtin{"cnn-small", 6, BuildCnnSmall},
-    Builtin{"softmax-regression", 0, BuildSoftmaxRegression},
+    Builtin{"mlp-2nn", Input::kAny, 0, "", 0, 0, builtin::Mlp2nn},
+    Builtin{"mlp-256-128", Input::kAny, 0, "", 0, 0, builtin::Mlp256128},
+    Builtin{"cnn-small", Input::kImage, 6, "", 0, 0, builtin::CnnSmall},
+    Builtin{"softmax-regression", Input::kAny, 0, "", 0, 0, builtin::SoftmaxRegression},
+    Builtin{"cnn-mnist", Input::kImage, 4, "", 0, 0, builtin::CnnMnist},
+    Builtin{"dscnn-small", Input::kImage, 4, "", 0, 0, builtin::DscnnSmall},
+    Builtin{"lenet-niid", Input::kImage, 16, "", 0, 0, builtin::LenetNiid},
+    Builtin{"autoencoder", Input::kAny, 0, "19-20-8-20-19", 3, 16, builtin::Autoencoder},
+    Builtin{"gru-char", Input::kSymbols, 0, "", 0, 0, builtin::GruChar},
+    Builtin{"transformer-tiny", Input::kSymbols, 0, "LAYERS-HEADS-WIDTH", 3, 3,
+            builtin::TransformerTiny},
 };
 
-// He, Zhang, Ren and Sun (2015), equation 10, for layers before a relu; Glorot and Bengio (2010),
-// equation 16, for the others; both in their uniform form. One stream for each tensor, and only
-// correctly rounded operations, so the bits are the same on every target.
-void InitializeWeights(const Graph& graph, const Seed& seed, std::vector<float>& parameters) {
-  const Seed weights_seed = DeriveSeed(seed, "weights");
-  for (size_t i = 0; i < graph.nodes.size(); ++i) {
-    const Node& node = graph.nodes[i];
-    if (node.params.empty()) continue;
-    const ParamInfo& weights = graph.params[node.params[0]];
-    const uint64_t fan_out =
-        weights.shape.back() *
-        (weights.shape.size() == 4 ? uint64_t{weights.shape[0]} * weights.shape[1] : uint64_t{1});
-    const uint64_t fan_in = weights.count / weights.shape.back();
-    const bool before_relu = i + 1 < graph.nodes.size() && graph.nodes[i + 1].op == Op::kRelu;
-    const double fan = static_cast<double>(before_relu ? fan_in : fan_in + fan_out);
-    const float limit = static_cast<float>(std::sqrt(6.0 / fan));
-    RandomStream random(weights_seed, node.params[0]);
-    for (uint64_t j = 0; j < weights.count; ++j) {
-      parameters[weights.offset + j] = (2.0f * random.Uniform() - 1.0f) * limit;
-    }
+struct Named {
+  const Builtin* builtin;
+  std::vector<uint32_t> widths;
+};
+
+Result<Named> FindBuiltin(std::string_view name) {
+  const size_t colon = name.find(':');
+  const auto found = std::ranges::find(kBuiltins, name.substr(0, colon), &Builtin::name);
+  if (found == kBuiltins.end()) {
+    std::string known;
+    for (const Builtin& builtin : kBuiltins)
+      known += StrCat(known.empty() ? "" : ", ", builtin.name);
+    return Fail(Code::kNotFound, "no builtin model is called ", name.substr(0, 64), "; there are ",
+                known);
   }
+  Named named{&*found, {}};
+  if (colon == std::string_view::npos) return named;
+  std::string_view rest = name.substr(colon + 1);
+  const auto unwanted = [&]() -> std::unexpected<Error> {
+    if (found->max_widths == 0)
+      return Fail(Code::kInvalid, found->name, " takes nothing behind its name");
+    return Fail(Code::kInvalid, found->name, ":", name.substr(colon + 1, 64), ": ",
+                found->min_widths, " to ", found->max_widths, " numbers in 1..", kMaxWidth,
+                " are wanted, as in ", found->name, ":", found->widths);
+  };
+  for (bool more = true; more;) {
+    uint32_t width = 0;
+    const auto [end, error] = std::from_chars(rest.data(), rest.data() + rest.size(), width);
+    if (error != std::errc() || width == 0 || width > kMaxWidth ||
+        named.widths.size() == found->max_widths)
+      return unwanted();
+    named.widths.push_back(width);
+    rest.remove_prefix(static_cast<size_t>(end - rest.data()));
+    more = rest.starts_with('-');
+    if (more) rest.remove_prefix(1);
+  }
+  if (!rest.empty() || named.widths.size() < found->min_widths) return unwanted();
+  return named;
+}
+
+Status CheckInput(const Builtin& builtin, const Shape& shape) {
+  if (builtin.input == Input::kImage &&
+      (shape.size() != 3 || shape[0] < builtin.min_side || shape[1] < builtin.min_side)) {
+    return Fail(Code::kInvalid, builtin.name, " was asked to take ", ShapeText(shape),
+                ", wanted [height, width, channels] of at least ", builtin.min_side, " x ",
+                builtin.min_side);
+  }
+  if (builtin.input == Input::kSymbols && shape.size() != 1) {
+    return Fail(Code::kInvalid, builtin.name, " was asked to take ", ShapeText(shape),
+                ", wanted [context], the ids of a text's symbols");
+  }
+  // Before any product of sizes is used: the graph itself is checked only when it stands.
+  if (shape.empty() || ElementCount(shape) > kMaxElements) {
+    return Fail(Code::kInvalid, builtin.name, " was asked to take ", ShapeText(shape),
+                ", wanted a shape of at most ", kMaxElements, " elements");
+  }
+  return {};
+}
+
+Result<Model> BuildModel(const Named& named, std::string_view name, const Seed& seed, Shape shape,
+                         uint32_t classes) {
+  LINNET_TRY_STATUS(CheckInput(*named.builtin, shape));
+  GraphBuilder builder(name, std::move(shape), classes);
+  if (const Status built = named.builtin->build(builder, classes, named.widths); !built)
+    return Annotate(built.error(), name);
+  Result<Model> model = builder.Build(seed);
+  if (!model) return Annotate(model.error(), name);
+  return model;
 }
 
 }  // namespace
@@ -123,34 +115,17 @@ std::vector<std::string> BuiltinModelNames() {
   return names;
 }
 
+Result<Model> BuiltinModel(std::string_view name, const Seed& seed) {
+  LINNET_TRY(const Named named, FindBuiltin(name));
+  if (named.builtin->input == Input::kSymbols) return BuildModel(named, name, seed, {64}, 65);
+  const bool by_widths = named.builtin->input == Input::kAny && !named.widths.empty();
+  return BuildModel(named, name, seed, by_widths ? Shape{named.widths[0]} : Shape{28, 28, 1}, 10);
+}
+
 Result<Model> BuiltinModel(std::string_view name, const Seed& seed,
                            std::vector<uint32_t> input_shape, uint32_t classes) {
-  const auto found = std::ranges::find(kBuiltins, name, &Builtin::name);
-  if (found == kBuiltins.end()) {
-    std::string known;
-    for (const Builtin& builtin : kBuiltins)
-      known += StrCat(known.empty() ? "" : ", ", builtin.name);
-    return Fail(Code::kNotFound, "no builtin model is called ", name, "; there are ", known);
-  }
-  if (found->min_image > 0 && (input_shape.size() != 3 || input_shape[0] < found->min_image ||
-                               input_shape[1] < found->min_image)) {
-    return Fail(Code::kInvalid, name, " was asked to take ", ShapeText(input_shape),
-                ", wanted [height, width, channels] of at least ", found->min_image, " x ",
-                found->min_image);
-  }
-  // Before any product of sizes is used: the graph itself is checked only when it stands.
-  if (input_shape.empty() || ElementCount(input_shape) > kMaxElements) {
-    return Fail(Code::kInvalid, name, " was asked to take ", ShapeText(input_shape),
-                ", wanted a shape of at most ", kMaxElements, " elements");
-  }
-  GraphBuilder builder(name, std::move(input_shape), classes);
-  found->build(builder, classes);
-  Model model{.graph = builder.Build(), .parameters = {}};
-  const Status valid = ValidateGraph(model.graph);
-  if (!valid) return Annotate(valid.error(), name);
-  model.parameters.resize(model.graph.ParamCount());
-  InitializeWeights(model.graph, seed, model.parameters);
-  return model;
+  LINNET_TRY(const Named named, FindBuiltin(name));
+  return BuildModel(named, name, seed, std::move(input_shape), classes);
 }
 
 }  // namespace linnet

@@ -134,11 +134,19 @@ struct Model {
   std::vector<float> parameters;  // graph.ParamCount() values in layout order
 };
 
-// "mlp-2nn" (784-200-200-10), "mlp-256-128", "cnn-small", "softmax-regression"; `input_shape` and
-// `classes` may differ from 28x28x1 and 10 (csv data). Weights by He/Glorot uniform from the seed,
-// the same bits on every target. kNotFound lists the known names.
+// Models by name, weights drawn from the seed by each layer's role: the same bits on every target.
+//   mlp-2nn (784-200-200-10), mlp-256-128, softmax-regression      any input
+//   cnn-small, cnn-mnist (McMahan et al. 2017), dscnn-small (depthwise separable, batch norm),
+//   lenet-niid                                                     [height, width, channels]
+//   autoencoder[:19-20-8-20-19] (tanh, mean squared error; all widths)   any input
+//   gru-char, transformer-tiny[:LAYERS-HEADS-WIDTH] (4-4-64)       ids [context]
+// With 28x28x1 or 64 symbols as input, 10 classes or 65 symbols as output. kNotFound lists the
+// known names, kInvalid says what shape or numbers are wanted.
+Result<Model> BuiltinModel(std::string_view name, const Seed& seed);
+// For other data: `classes` is the vocabulary of a text; an autoencoder's outputs are its inputs.
 Result<Model> BuiltinModel(std::string_view name, const Seed& seed,
-                           std::vector<uint32_t> input_shape = {28, 28, 1}, uint32_t classes = 10);
+                           std::vector<uint32_t> input_shape, uint32_t classes);
+// Without what may follow a colon.
 std::vector<std::string> BuiltinModelNames();
 
 // The `.linnet` format: canonical bytes (one model, one byte string): little-endian, fixed header,

@@ -48,6 +48,7 @@ Optimizer::Optimizer(const TrainOptions& options, std::span<const ParamInfo> par
   size_t count = 0;
   for (const ParamInfo& param : params) {
     count = param.offset + param.count;
+    if (param.role == ParamRole::kBuffer || param.frozen) continue;
     const bool decays = !options.decay_weights_only || param.shape.size() > 1;
     if (!ranges_.empty() && ranges_.back().decays == decays &&
         ranges_.back().offset + ranges_.back().count == param.offset) {

@@ -10,6 +10,7 @@
 #include "base/random.h"
 #include "kernels/kernels.h"
 #include "model/model.h"
+#include "model/program.h"
 #include "scalar_kernels.h"
 
 namespace linnet {
@@ -54,6 +55,24 @@ struct NamedGraph {
   std::string name;
   Graph graph;
 };
+
+// The builtin models with one label for each example, at small sizes.
+inline std::vector<Model> SmallClassifiers() {
+  struct Row {
+    std::string name;
+    std::vector<uint32_t> shape;
+  };
+  const std::vector<Row> rows = {
+      {"mlp-2nn", {3, 4}},      {"mlp-256-128", {3, 4}},    {"cnn-small", {7, 8, 2}},
+      {"cnn-mnist", {4, 5, 2}}, {"dscnn-small", {6, 5, 1}}, {"softmax-regression", {3, 4}},
+  };
+  std::vector<Model> models;
+  for (const Row& row : rows) {
+    Model model = BuiltinModel(row.name, SeedFromInt(1), row.shape, 5).value();
+    if (CheckLowered(model.graph)) models.push_back(std::move(model));
+  }
+  return models;
+}
 
 // One graph for each operator and for each way operators meet.
 inline std::vector<NamedGraph> OperatorGraphs() {
@@ -112,10 +131,8 @@ inline std::vector<NamedGraph> OperatorGraphs() {
     const uint32_t y = g.Relu(g.Add(Op::kDense, {x}, {weights, bias}));
     g.Add(Op::kDense, {y}, {weights, bias});
   });
-  for (const std::string& name : BuiltinModelNames()) {
-    const std::vector<uint32_t> shape =
-        name == "cnn-small" ? std::vector<uint32_t>{7, 8, 2} : std::vector<uint32_t>{3, 4};
-    all.push_back({"Builtin " + name, BuiltinModel(name, SeedFromInt(1), shape, 5).value().graph});
+  for (const Model& model : SmallClassifiers()) {
+    all.push_back({"Builtin " + model.graph.name, model.graph});
   }
   return all;
 }

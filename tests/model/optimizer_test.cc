@@ -157,6 +157,19 @@ TEST(OptimizerTest, DecayOfWeightsOnlySparesTensorsOfOneDimension) {
   }
 }
 
+TEST(OptimizerTest, BuffersAndFrozenTensorsStayAsTheyAre) {
+  const std::vector<ParamInfo> params = {{"a", {1, 1}, 0, 1, ParamRole::kWeight, true},
+                                         {"b", {1, 1}, 1, 1},
+                                         {"c", {1, 1}, 2, 1, ParamRole::kBuffer}};
+  for (const Optimizer_ kind : {Optimizer_::kSgd, Optimizer_::kMomentum, Optimizer_::kAdamW}) {
+    Optimizer optimizer({.optimizer = kind, .learning_rate = 0.5f, .weight_decay = 0.5f}, params,
+                        ScalarKernels());
+    std::array<float, 3> w = {8, 8, 8}, g = {};
+    optimizer.Apply(g, w);
+    EXPECT_EQ(w, (std::array<float, 3>{8, 6, 8}));
+  }
+}
+
 TEST(OptimizerTest, TheScheduleIsCountedInStepsAndAResetBeginsItAnew) {
   Optimizer optimizer({.learning_rate = 1.0f,
                        .schedule = {.kind = Schedule::Kind::kStep, .steps = 2, .factor = 0.5f}},

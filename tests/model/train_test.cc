@@ -193,14 +193,16 @@ TEST(TrainTest, AConvolutionalModelTellsRowsFromColumns) {
 }
 
 TEST(TrainTest, AStepAllocatesNothing) {
-  for (const std::string& name : BuiltinModelNames()) {
-    const Model model = BuiltinModel(name, SeedFromInt(1), {8, 8, 1}, 4).value();
-    const std::vector<float> x = RandomFloats(1, 8 * 64);
-    const std::vector<int32_t> y = RandomLabels(2, 8, 4);
-    std::vector<float> logits(8 * 4), gradient(model.parameters.size());
+  for (const Model& model : SmallClassifiers()) {
+    const std::string& name = model.graph.name;
+    const uint32_t classes = model.graph.classes;
+    const std::vector<float> x = RandomFloats(1, 8 * model.graph.InputCount());
+    const std::vector<int32_t> y = RandomLabels(2, 8, classes);
+    std::vector<float> logits(8 * classes), gradient(model.parameters.size());
     Metrics metrics;
     for (const Kernels* kernels : AllKernels()) {
-      for (const Optimizer_ optimizer : {Optimizer_::kSgd, Optimizer_::kNesterov}) {
+      for (const Optimizer_ optimizer :
+           {Optimizer_::kSgd, Optimizer_::kNesterov, Optimizer_::kAdamW}) {
         SCOPED_TRACE(name + " on " + kernels->target);
         const float clip = optimizer == Optimizer_::kSgd ? 0.0f : 1.0f;
         auto trainer =
@@ -212,7 +214,7 @@ TEST(TrainTest, AStepAllocatesNothing) {
           trainer->Step(x.data(), y.data(), batch);
           trainer->Gradient(x.data(), y.data(), batch, gradient);
           predictor->Run(model.parameters, x.data(), batch, logits.data());
-          Score(*kernels, logits.data(), y.data(), batch, 4, metrics);
+          Score(*kernels, logits.data(), y.data(), batch, classes, metrics);
         }
         trainer->Reset();
         EXPECT_EQ(allocations, before);
