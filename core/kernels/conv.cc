@@ -1,9 +1,11 @@
 // Convolution and its gradients as products over windows read in place: tile.h lets a tile of A be
-// a strip of windows of the (padded) image, so nothing is unrolled into columns. One image at a
-// time.
+// a strip of windows of the image, so nothing is unrolled into columns, padded or spread out. Where
+// windows leave the image, those that keep the same taps are computed together.
 #include <cstring>
 
+#include "kernels/axis.h"
 #include "kernels/dispatch.h"
+#include "kernels/tasks.h"
 #include "kernels/tile.h"
 
 #undef HWY_TARGET_INCLUDE
@@ -11,25 +13,51 @@
 #include "hwy/foreach_target.h"  // IWYU pragma: keep
 #include "kernels/gemm-inl.h"
 
-#ifndef LINNET_KERNELS_CONV_WORKSPACE
-#define LINNET_KERNELS_CONV_WORKSPACE
+#ifndef LINNET_KERNELS_CONV_AXIS
+#define LINNET_KERNELS_CONV_AXIS
 namespace linnet {
 namespace {
 
-size_t InSize(const Conv2dShape& s) { return s.height * s.width * s.in_channels; }
-size_t OutSize(const Conv2dShape& s) { return s.OutHeight() * s.OutWidth() * s.out_channels; }
-size_t WindowSize(const Conv2dShape& s) { return s.kernel_h * s.kernel_w * s.in_channels; }
+// A product of the matrix of pixels with the weights.
+bool IsPointwise(const Conv2dShape& s) {
+  return s.kernel_h * s.kernel_w * s.groups * s.stride_h * s.stride_w == 1 &&
+         s.pad_top + s.pad_left + s.pad_bottom + s.pad_right == 0;
+}
 
-// Floats, in whole cache lines, of one padded input image and of one image of dy spread out for the
-// gradient of the input.
-size_t PaddedInSize(const Conv2dShape& s) {
-  const size_t size = (s.height + 2 * s.pad) * (s.width + 2 * s.pad) * s.in_channels;
-  return RoundUp(size, kMaxTileLanes);
+// A stack of images, and the part of each pixel that a group sees.
+struct Images {
+  size_t width, pixel, channels;
+  size_t size;  // of one image, in floats
+};
+
+// Rows of the output whose windows pass the weights' gradient together: some hundred positions,
+// so that both operands stay in L1.
+size_t RowsAtOnce(const Conv2dShape& s) {
+  return HWY_MIN(s.OutHeight(), HWY_MAX(size_t{1}, 96 / s.OutWidth()));
 }
-size_t SpreadOutSize(const Conv2dShape& s) {
-  const size_t size = (s.height + s.kernel_h - 1) * (s.width + s.kernel_w - 1) * s.out_channels;
-  return RoundUp(size, kMaxTileLanes);
-}
+
+// With fewer channels than this, the taps of a row are taken together although padding lets them
+// keep different columns.
+constexpr size_t kFewChannels = 8;
+
+// The end of dy, as the gradient of the weights copies it: beyond it there is nothing, but tiles
+// read whole vectors.
+struct Tail {
+  size_t image, row;  // where it starts
+  explicit Tail(const Conv2dShape& s) : image(s.batch - 1), row(0) {
+    if (OutSize(s) < kMaxTileLanes) {
+      image = 0;
+    } else {
+      row = (OutSize(s) - kMaxTileLanes) / (s.OutWidth() * s.out_channels);
+      row -= row % RowsAtOnce(s);
+    }
+  }
+  bool Holds(size_t i, size_t r) const { return i > image || (i == image && r >= row); }
+  size_t Offset(const Conv2dShape& s) const {
+    return image * OutSize(s) + row * s.OutWidth() * s.out_channels;
+  }
+  size_t Size(const Conv2dShape& s) const { return s.batch * OutSize(s) - Offset(s); }
+};
 
 }  // namespace
 }  // namespace linnet
@@ -40,174 +68,351 @@ namespace linnet {
 namespace HWY_NAMESPACE {
 namespace {
 
-// Windows of an image without padding: source [.., source_width, channels], rows x columns of
-// windows.
-struct Windows {
-  size_t source_width, channels, kernel_h, kernel_w, stride, rows, columns;
-  size_t Steps() const { return kernel_w * channels; }
-  size_t Size() const { return kernel_h * Steps(); }
+// A convolution of images with packed weights: for each group, panels of [rows.taps, columns.taps,
+// channels, width].
+struct Convolution {
+  Axis rows, columns;
+  Images from, to;
+  size_t groups;
+  const float* source;
+  const float* packed;
+  const float* bias;
+  bool relu;
+  float* out;
+
+  size_t Depth() const { return rows.taps * columns.taps * from.channels; }
 };
 
-// out[rows, columns, n] = windows of source times packed weights: panels of [Size(), width] for
-// `vectors`.
-void ConvolveImage(const MicroKernels& micro, size_t vectors, const Windows& w, const float* source,
-                   const float* packed, size_t n, const float* bias, bool relu, float* out) {
-  ForEachPanel(n, vectors, micro.lanes, [&](const Panel& panel) {
-    const size_t width = panel.vectors * micro.lanes;
-    for (size_t row = 0; row < w.rows; ++row) {
-      ForEachRowTile(w.columns, micro.max_rows, [&](size_t column, size_t height) {
-        RunTile(micro, panel, height,
-                Tile{.a = source + (row * w.source_width + column) * w.stride * w.channels,
-                     .a_row = w.stride * w.channels,
-                     .a_step = 1,
-                     .a_segment = w.source_width * w.channels,
-                     .segments = w.kernel_h,
-                     .steps = w.Steps(),
-                     .b = packed,
-                     .b_row = width,
-                     .c = out + (row * w.columns + column) * n + panel.column,
-                     .c_row = n,
-                     .bias = bias == nullptr ? nullptr : bias + panel.column,
-                     .accumulate = false,
-                     .relu = relu});
+// The widest panels that any tile of these positions can take.
+size_t PanelVectors(const MicroKernels& micro, const Axis& rows, const Axis& columns) {
+  const size_t longest = HWY_MAX(size_t{1}, HWY_MAX(rows.positions, columns.positions));
+  return micro.vectors[HWY_MIN(longest, micro.max_rows)];
+}
+
+// The positions of two runs, whose windows keep the same taps, in one panel of one group.
+void ComputeRegion(const MicroKernels& micro, const Convolution& v, const Panel& panel,
+                   size_t image, size_t group, const float* packed, const Run& r, const Run& c) {
+  const size_t width = panel.vectors * micro.lanes;
+  const size_t pixel = v.from.pixel;
+  const size_t a_down = v.rows.source_step * v.from.width * pixel;
+  const size_t a_right = v.columns.source_step * pixel;
+  const size_t c_down = v.rows.to_step * v.to.width * v.to.pixel;
+  const size_t c_right = v.columns.to_step * v.to.pixel;
+  const bool has_taps = r.taps > 0 && c.taps > 0;
+  Tile tile{.a = v.source,
+            .a_row = a_right,
+            .a_step = 1,
+            .b = packed,
+            .b_row = width,
+            .steps = v.from.channels,
+            .segments = c.taps,
+            .a_segment = v.columns.tap_step * pixel,
+            .b_segment = v.from.channels * width,
+            .blocks = has_taps ? r.taps : 0,
+            .a_block = v.rows.tap_step * v.from.width * pixel,
+            .b_block = v.columns.taps * v.from.channels * width,
+            .c = nullptr,
+            .c_row = c_right,
+            .bias = v.bias == nullptr ? nullptr : v.bias + group * v.to.channels + panel.column,
+            .accumulate = false,
+            .relu = v.relu};
+  if (has_taps) {
+    const ptrdiff_t row = v.rows.Source(r.position, r.tap);
+    const ptrdiff_t column = v.columns.Source(c.position, c.tap);
+    tile.a += image * v.from.size + group * v.from.channels +
+              (static_cast<size_t>(row) * v.from.width + static_cast<size_t>(column)) * pixel;
+    tile.b += (r.tap * v.columns.taps + c.tap) * v.from.channels * width;
+  }
+  if (tile.a_segment == tile.steps) {  // the taps of a row lie side by side
+    tile.steps *= tile.segments;
+    tile.segments = 1;
+  }
+  float* out = v.out + image * v.to.size + group * v.to.channels + panel.column +
+               ((v.rows.to_first + r.position * v.rows.to_step) * v.to.width + v.columns.to_first +
+                c.position * v.columns.to_step) *
+                   v.to.pixel;
+  // Tiles along rows or along columns, whichever are fewer.
+  const bool down =
+      c.count * DivideUp(r.count, micro.max_rows) < r.count * DivideUp(c.count, micro.max_rows);
+  const size_t strips = down ? c.count : r.count;
+  const size_t a_strip = down ? a_right : a_down, c_strip = down ? c_right : c_down;
+  if (down) tile.a_row = a_down, tile.c_row = c_down;
+  const float* a = tile.a;
+  for (size_t strip = 0; strip < strips; ++strip, a += has_taps ? a_strip : 0, out += c_strip) {
+    ForEachRowTile(down ? r.count : c.count, micro.max_rows, [&](size_t first, size_t height) {
+      tile.a = a + (has_taps ? first * tile.a_row : 0);
+      tile.c = out + first * tile.c_row;
+      RunTile(micro, panel, height, tile);
+    });
+  }
+}
+
+// Rows [begin, end) of positions of one image.
+void ComputeRows(const MicroKernels& micro, size_t vectors, const Convolution& v, size_t image,
+                 size_t begin, size_t end) {
+  const float* packed = v.packed;
+  for (size_t group = 0; group < v.groups; ++group) {
+    ForEachPanel(v.to.channels, vectors, micro.lanes, [&](const Panel& panel) {
+      ForEachRun(v.rows, begin, end, [&](const Run& r) {
+        ForEachRun(v.columns, 0, v.columns.positions, [&](const Run& c) {
+          ComputeRegion(micro, v, panel, image, group, packed, r, c);
+        });
       });
+      packed += v.Depth() * panel.vectors * micro.lanes;
+    });
+  }
+}
+
+// The convolution of all images. A task is a run of rows, of one image or several.
+void Convolve(const MicroKernels& micro, size_t vectors, const Convolution& v, size_t batch,
+              Executor* executor) {
+  const size_t row_flops = 2 * v.columns.positions * v.Depth() * v.groups * v.to.channels;
+  RunTasks(executor, Tasks(batch * v.rows.positions, row_flops), [&](size_t begin, size_t end) {
+    while (begin < end) {
+      const size_t image = begin / v.rows.positions, row = begin % v.rows.positions;
+      const size_t here = HWY_MIN(end - begin, v.rows.positions - row);
+      ComputeRows(micro, vectors, v, image, row, row + here);
+      begin += here;
     }
-    packed += w.Size() * width;
   });
 }
 
-// Copies an image into the middle of zeros.
-void PadImage(const Conv2dShape& s, const float* x, float* padded) {
-  const size_t row = s.width * s.in_channels;
-  const size_t padded_row = (s.width + 2 * s.pad) * s.in_channels;
-  const size_t side = s.pad * s.in_channels;
-  std::memset(padded, 0, s.pad * padded_row * sizeof(float));
-  padded += s.pad * padded_row;
-  for (size_t i = 0; i < s.height; ++i, x += row, padded += padded_row) {
-    std::memset(padded, 0, side * sizeof(float));
-    std::memcpy(padded + side, x, row * sizeof(float));
-    std::memset(padded + side + row, 0, side * sizeof(float));
+GemmArgs PointwiseArgs(const Conv2dShape& s) {
+  GemmArgs args{};
+  args.m = s.batch * s.height * s.width;
+  args.n = s.out_channels;
+  args.k = s.in_channels;
+  return args;
+}
+
+void PackConv2d(const Conv2dShape& s, const float* w, float* packed) {
+  if (s.IsDepthwise()) {
+    std::memcpy(packed, w, WeightsSize(s) * sizeof(float));
+    return;
   }
-  std::memset(padded, 0, s.pad * padded_row * sizeof(float));
+  if (IsPointwise(s)) return PackB(w, s.out_channels, false, s.in_channels, s.out_channels, packed);
+  const MicroKernels& micro = Micro();
+  const size_t vectors = PanelVectors(micro, ForwardRows(s), ForwardColumns(s));
+  const size_t n = s.out_channels / s.groups;
+  for (size_t group = 0; group < s.groups; ++group) {
+    ForEachPanel(n, vectors, micro.lanes, [&](const Panel& panel) {
+      const size_t width = panel.vectors * micro.lanes;
+      PackRows(w + group * n + panel.column, s.out_channels, s.WindowSize(), panel.columns, width,
+               packed);
+      packed += s.WindowSize() * width;
+    });
+  }
 }
 
-Windows InputWindows(const Conv2dShape& s) {
-  return {s.width + 2 * s.pad, s.in_channels, s.kernel_h, s.kernel_w, s.stride,
-          s.OutHeight(),       s.OutWidth()};
-}
-
-void Conv2d(const Conv2dShape& s, const float* x, const float* w, const float* bias, bool relu,
-            float* y, float* workspace) {
+void Conv2d(const Conv2dArgs& args) {
+  const Conv2dShape& s = args.shape;
   if (s.batch == 0 || OutSize(s) == 0) return;
+  if (s.IsDepthwise()) return Depthwise(args);
+  const float* packed = args.w;
+  if (IsPointwise(s)) {
+    GemmArgs gemm = PointwiseArgs(s);
+    gemm.a = args.x;
+    gemm.lda = s.in_channels;
+    gemm.b = args.w;
+    gemm.ldb = s.out_channels;
+    gemm.packed_b = args.packed_w;
+    gemm.c = args.y;
+    gemm.ldc = s.out_channels;
+    gemm.bias = args.bias;
+    gemm.relu = args.relu;
+    gemm.workspace = args.workspace;
+    gemm.executor = args.executor;
+    return Gemm(gemm);
+  }
+  if (!args.packed_w) {
+    PackConv2d(s, args.w, args.workspace);
+    packed = args.workspace;
+  }
   const MicroKernels& micro = Micro();
-  const Windows windows = InputWindows(s);
-  const size_t vectors = micro.vectors[TallestTile(windows.columns, micro.max_rows)];
-  float* padded = workspace;
-  float* packed = workspace + PaddedInSize(s);
-  float* to = packed;
-  ForEachPanel(s.out_channels, vectors, micro.lanes, [&](const Panel& panel) {
-    const size_t width = panel.vectors * micro.lanes;
-    PackRows(w + panel.column, s.out_channels, WindowSize(s), panel.columns, width, to);
-    to += WindowSize(s) * width;
-  });
-  for (size_t image = 0; image < s.batch; ++image, x += InSize(s), y += OutSize(s)) {
-    if (s.pad > 0) PadImage(s, x, padded);
-    ConvolveImage(micro, vectors, windows, s.pad > 0 ? padded : x, packed, s.out_channels, bias,
-                  relu, y);
+  const Convolution v{.rows = ForwardRows(s),
+                      .columns = ForwardColumns(s),
+                      .from = {s.width, s.in_channels, s.in_channels / s.groups, InSize(s)},
+                      .to = {s.OutWidth(), s.out_channels, s.out_channels / s.groups, OutSize(s)},
+                      .groups = s.groups,
+                      .source = args.x,
+                      .packed = packed,
+                      .bias = args.bias,
+                      .relu = args.relu,
+                      .out = args.y};
+  Convolve(micro, PanelVectors(micro, v.rows, v.columns), v, s.batch, args.executor);
+}
+
+// Packs the taps of these axes, transposed, for the gradient of the input.
+void PackTransposed(const Conv2dShape& s, const Axis& rows, const Axis& columns, size_t vectors,
+                    const float* w, float* packed) {
+  const MicroKernels& micro = Micro();
+  const size_t in = s.in_channels / s.groups, out = s.out_channels / s.groups;
+  for (size_t group = 0; group < s.groups; ++group) {
+    ForEachPanel(in, vectors, micro.lanes, [&](const Panel& panel) {
+      const size_t width = panel.vectors * micro.lanes;
+      for (size_t r = 0; r < rows.taps; ++r) {
+        for (size_t c = 0; c < columns.taps; ++c, packed += out * width) {
+          const size_t tap = rows.KernelTap(r) * s.kernel_w + columns.KernelTap(c);
+          PackColumns(w + (tap * in + panel.column) * s.out_channels + group * out, s.out_channels,
+                      out, panel.columns, width, packed);
+        }
+      }
+    });
   }
 }
 
-// dw of one row of the kernel, [kernel_w * in_channels, out_channels], is a product over the
-// positions of the output: windows' row transposed, times dy.
-void GradWeightsOfImage(const MicroKernels& micro, const Conv2dShape& s, const float* source,
-                        const float* dy, bool accumulate, float* dw, float* workspace) {
-  const Windows w = InputWindows(s);
-  const size_t n = s.out_channels;
-  const size_t vectors = micro.vectors[TallestTile(w.Steps(), micro.max_rows)];
-  ForEachPanel(n, vectors, micro.lanes, [&](const Panel& panel) {
-    const size_t width = panel.vectors * micro.lanes;
-    const float* b = dy + panel.column;
-    size_t b_row = n;
-    if (panel.partial || w.Size() > 2 * micro.max_rows) {
-      PackRows(b, n, w.rows * w.columns, panel.columns, width, workspace);
-      b = workspace;
-      b_row = width;
+void Conv2dGradInput(const Conv2dGradInputArgs& args) {
+  const Conv2dShape& s = args.shape;
+  if (s.batch == 0 || InSize(s) == 0) return;
+  if (s.IsDepthwise()) return DepthwiseGradInput(args);
+  if (IsPointwise(s)) {
+    GemmArgs gemm = PointwiseArgs(s);
+    gemm.n = s.in_channels;
+    gemm.k = s.out_channels;
+    gemm.a = args.dy;
+    gemm.lda = s.out_channels;
+    gemm.b = args.w;
+    gemm.ldb = s.out_channels;
+    gemm.trans_b = true;
+    gemm.c = args.dx;
+    gemm.ldc = s.in_channels;
+    gemm.workspace = args.workspace;
+    gemm.executor = args.executor;
+    return Gemm(gemm);
+  }
+  const MicroKernels& micro = Micro();
+  for (size_t i = 0; i < s.stride_h; ++i) {
+    for (size_t j = 0; j < s.stride_w; ++j) {
+      Convolution v{.rows = GradientRows(s, i),
+                    .columns = GradientColumns(s, j),
+                    .from = {s.OutWidth(), s.out_channels, s.out_channels / s.groups, OutSize(s)},
+                    .to = {s.width, s.in_channels, s.in_channels / s.groups, InSize(s)},
+                    .groups = s.groups,
+                    .source = args.dy,
+                    .packed = args.workspace,
+                    .bias = nullptr,
+                    .relu = false,
+                    .out = args.dx};
+      if (v.rows.positions == 0 || v.columns.positions == 0) continue;
+      const size_t vectors = PanelVectors(micro, v.rows, v.columns);
+      PackTransposed(s, v.rows, v.columns, vectors, args.w, args.workspace);
+      Convolve(micro, vectors, v, s.batch, args.executor);
     }
-    for (size_t kernel_row = 0; kernel_row < s.kernel_h; ++kernel_row) {
-      ForEachRowTile(w.Steps(), micro.max_rows, [&](size_t row, size_t height) {
-        RunTile(micro, panel, height,
-                Tile{.a = source + kernel_row * w.source_width * w.channels + row,
-                     .a_row = 1,
-                     .a_step = w.stride * w.channels,
-                     .a_segment = w.stride * w.source_width * w.channels,
-                     .segments = w.rows,
-                     .steps = w.columns,
-                     .b = b,
-                     .b_row = b_row,
-                     .c = dw + (kernel_row * w.Steps() + row) * n + panel.column,
-                     .c_row = n,
-                     .bias = nullptr,
-                     .accumulate = accumulate,
-                     .relu = false});
+  }
+}
+
+// Adds to dw, for one row of the kernel in one panel of one group, the products of output rows
+// [begin, end) of an image: windows' rows transposed, times dy, which starts at row `begin`.
+void AddWeightsGradient(const MicroKernels& micro, const Conv2dGradWeightsArgs& args,
+                        const Panel& panel, size_t group, size_t kernel_row, size_t image,
+                        size_t begin, size_t end, const float* dy) {
+  const Conv2dShape& s = args.shape;
+  const Axis rows = ForwardRows(s), columns = ForwardColumns(s);
+  const size_t channels = s.in_channels / s.groups, n = s.out_channels / s.groups;
+  const Run r = PositionsOfTap(rows, kernel_row);
+  if (begin < r.position) {
+    dy += (r.position - begin) * s.OutWidth() * s.out_channels;
+    begin = r.position;
+  }
+  end = HWY_MIN(end, r.position + r.count);
+  if (begin >= end) return;
+  const float* x = args.x + image * InSize(s) + group * channels +
+                   static_cast<size_t>(rows.Source(begin, kernel_row)) * s.width * s.in_channels;
+  dy += group * n + panel.column;
+  // `taps` taps from `tap` on, at the `count` columns of the output that keep them all.
+  const auto add = [&](size_t tap, size_t taps, size_t column, size_t count) {
+    const size_t source = static_cast<size_t>(columns.Source(column, tap)) * s.in_channels;
+    float* dw = args.dw + (kernel_row * s.kernel_w + tap) * channels * s.out_channels + group * n +
+                panel.column;
+    ForEachRowTile(taps * channels, micro.max_rows, [&](size_t row, size_t height) {
+      RunTile(micro, panel, height,
+              Tile{.a = x + source + row,
+                   .a_row = 1,
+                   .a_step = s.stride_w * s.in_channels,
+                   .b = dy + column * s.out_channels,
+                   .b_row = s.out_channels,
+                   .steps = count,
+                   .segments = end - begin,
+                   .a_segment = s.stride_h * s.width * s.in_channels,
+                   .b_segment = s.OutWidth() * s.out_channels,
+                   .c = dw + row * s.out_channels,
+                   .c_row = s.out_channels,
+                   .bias = nullptr,
+                   .accumulate = true,
+                   .relu = false});
+    });
+  };
+  const bool side_by_side = s.groups == 1 && s.dilation_w == 1;
+  if (side_by_side && (channels < kFewChannels || s.pad_left + s.pad_right == 0)) {
+    ForEachRun(columns, 0, columns.positions, [&](const Run& c) {
+      if (c.taps > 0) add(c.tap, c.taps, c.position, c.count);
+    });
+    return;
+  }
+  for (size_t tap = 0; tap < s.kernel_w; ++tap) {
+    const Run c = PositionsOfTap(columns, tap);
+    if (c.count > 0) add(tap, 1, c.position, c.count);
+  }
+}
+
+void Conv2dGradWeights(const Conv2dGradWeightsArgs& args) {
+  const Conv2dShape& s = args.shape;
+  if (!args.accumulate) std::memset(args.dw, 0, WeightsSize(s) * sizeof(float));
+  if (s.batch == 0 || InSize(s) == 0 || OutSize(s) == 0) return;
+  if (s.IsDepthwise()) return DepthwiseGradWeights(args);
+  if (IsPointwise(s)) {
+    GemmArgs gemm = PointwiseArgs(s);
+    gemm.k = gemm.m;
+    gemm.m = s.in_channels;
+    gemm.a = args.x;
+    gemm.lda = s.in_channels;
+    gemm.trans_a = true;
+    gemm.b = args.dy;
+    gemm.ldb = s.out_channels;
+    gemm.c = args.dw;
+    gemm.ldc = s.out_channels;
+    gemm.accumulate = true;
+    gemm.workspace = args.workspace;
+    gemm.executor = args.executor;
+    return Gemm(gemm);
+  }
+  const MicroKernels& micro = Micro();
+  const size_t height = s.OutHeight(), at_once = RowsAtOnce(s), row = s.OutWidth() * s.out_channels;
+  const size_t n = s.out_channels / s.groups;
+  const size_t vectors =
+      micro.vectors[HWY_MIN(s.kernel_w * (s.in_channels / s.groups), micro.max_rows)];
+  const Tail tail(s);
+  float* copy = args.workspace;
+  std::memcpy(copy, args.dy + tail.Offset(s), tail.Size(s) * sizeof(float));
+  std::memset(copy + tail.Size(s), 0, kMaxTileLanes * sizeof(float));
+  // Units are a row of the kernel in a panel of a group.
+  const auto add = [&](size_t image, size_t begin, size_t first_unit, size_t end_unit) {
+    const size_t offset = image * OutSize(s) + begin * row;
+    const float* dy =
+        tail.Holds(image, begin) ? copy + (offset - tail.Offset(s)) : args.dy + offset;
+    size_t unit = 0;
+    for (size_t group = 0; group < s.groups; ++group) {
+      ForEachPanel(n, vectors, micro.lanes, [&](const Panel& panel) {
+        for (size_t kernel_row = 0; kernel_row < s.kernel_h; ++kernel_row, ++unit) {
+          if (unit < first_unit || unit >= end_unit) continue;
+          AddWeightsGradient(micro, args, panel, group, kernel_row, image, begin,
+                             HWY_MIN(begin + at_once, height), dy);
+        }
       });
     }
-  });
-}
-
-void Conv2dGradWeights(const Conv2dShape& s, const float* x, const float* dy, bool accumulate,
-                       float* dw, float* workspace) {
-  const MicroKernels& micro = Micro();
-  if (s.batch == 0 && !accumulate) {
-    std::memset(dw, 0, WindowSize(s) * s.out_channels * sizeof(float));
-  }
-  for (size_t image = 0; image < s.batch; ++image, x += InSize(s), dy += OutSize(s)) {
-    if (s.pad > 0) PadImage(s, x, workspace);
-    GradWeightsOfImage(micro, s, s.pad > 0 ? workspace : x, dy, accumulate || image > 0, dw,
-                       workspace + PaddedInSize(s));
-  }
-}
-
-// Puts output position (i, j) at (i * stride + kernel_h - 1 - pad, ...) among zeros: then the
-// gradient of the input is a convolution of stride 1 with the kernel turned by half a circle.
-void SpreadOut(const Conv2dShape& s, const float* dy, float* spread) {
-  const size_t height = s.height + s.kernel_h - 1, width = s.width + s.kernel_w - 1;
-  const size_t n = s.out_channels;
-  std::memset(spread, 0, height * width * n * sizeof(float));
-  for (size_t i = 0; i < s.OutHeight(); ++i) {
-    const size_t row =
-        i * s.stride + s.kernel_h - 1 - s.pad;  // wraps round, and is skipped, if negative
-    if (row >= height) continue;
-    for (size_t j = 0; j < s.OutWidth(); ++j) {
-      const size_t column = j * s.stride + s.kernel_w - 1 - s.pad;
-      if (column >= width) continue;
-      std::memcpy(spread + (row * width + column) * n, dy + (i * s.OutWidth() + j) * n,
-                  n * sizeof(float));
+  };
+  size_t units = 0;
+  ForEachPanel(n, vectors, micro.lanes, [&](const Panel&) { units += s.kernel_h * s.groups; });
+  const size_t flops = 2 * s.batch * OutSize(s) * s.WindowSize() / units;
+  const auto add_all = [&](size_t first, size_t end) {
+    for (size_t image = 0; image < s.batch; ++image) {
+      for (size_t begin = 0; begin < height; begin += at_once) add(image, begin, first, end);
     }
-  }
-}
-
-void Conv2dGradInput(const Conv2dShape& s, const float* w, const float* dy, float* dx,
-                     float* workspace) {
-  if (s.batch == 0 || InSize(s) == 0) return;
-  const MicroKernels& micro = Micro();
-  const Windows windows{
-      s.width + s.kernel_w - 1, s.out_channels, s.kernel_h, s.kernel_w, 1, s.height, s.width};
-  const size_t vectors = micro.vectors[TallestTile(windows.columns, micro.max_rows)];
-  float* spread = workspace;
-  float* packed = workspace + SpreadOutSize(s);
-  float* to = packed;
-  const size_t taps = s.kernel_h * s.kernel_w;
-  ForEachPanel(s.in_channels, vectors, micro.lanes, [&](const Panel& panel) {
-    const size_t width = panel.vectors * micro.lanes;
-    for (size_t tap = taps; tap-- > 0; to += s.out_channels * width) {
-      PackColumns(w + (tap * s.in_channels + panel.column) * s.out_channels, s.out_channels,
-                  s.out_channels, panel.columns, width, to);
-    }
-  });
-  for (size_t image = 0; image < s.batch; ++image, dy += OutSize(s), dx += InSize(s)) {
-    SpreadOut(s, dy, spread);
-    ConvolveImage(micro, vectors, windows, spread, packed, s.in_channels, nullptr, false, dx);
-  }
+  };
+  // Alone, all units pass over dy together; the order of each sum is the same.
+  const Tasks tasks(units, flops);
+  if (!IsParallel(args.executor, tasks.Count())) return add_all(0, units);
+  RunTasks(args.executor, tasks, add_all);
 }
 
 }  // namespace
@@ -216,6 +421,7 @@ void FillConv(Kernels& table) {
   table.conv2d = Conv2d;
   table.conv2d_grad_weights = Conv2dGradWeights;
   table.conv2d_grad_input = Conv2dGradInput;
+  table.pack_conv2d = PackConv2d;
 }
 
 }  // namespace HWY_NAMESPACE
@@ -225,16 +431,23 @@ HWY_AFTER_NAMESPACE();
 #if HWY_ONCE
 namespace linnet {
 
+size_t Conv2dPackedSize(const Conv2dShape& s) {
+  if (s.IsDepthwise()) return WeightsSize(s);
+  return s.groups * GemmPackedSize(s.WindowSize(), s.out_channels / s.groups);
+}
+
 size_t Conv2dWorkspace(const Conv2dShape& s) {
-  const size_t taps = s.kernel_h * s.kernel_w;
-  const size_t out_width = RoundUp(s.out_channels, kMaxTileLanes);
-  const size_t forward = PaddedInSize(s) + taps * s.in_channels * out_width;
-  // One panel of dy at a time.
-  const size_t panel = HWY_MIN(out_width, kMaxTileVectors * kMaxTileLanes);
-  const size_t grad_weights = PaddedInSize(s) + s.OutHeight() * s.OutWidth() * panel;
+  if (s.IsDepthwise() || s.batch == 0 || OutSize(s) == 0) return 0;
+  if (IsPointwise(s)) {
+    const size_t m = s.batch * s.height * s.width, in = s.in_channels, out = s.out_channels;
+    return HWY_MAX(GemmWorkspace(m, out, in),
+                   HWY_MAX(GemmWorkspace(m, in, out), GemmWorkspace(in, out, m)));
+  }
+  const size_t grad_weights = Tail(s).Size(s) + kMaxTileLanes;
   const size_t grad_input =
-      SpreadOutSize(s) + taps * s.out_channels * RoundUp(s.in_channels, kMaxTileLanes);
-  return HWY_MAX(forward, HWY_MAX(grad_weights, grad_input));
+      s.groups * GemmPackedSize(s.kernel_h * s.kernel_w * (s.out_channels / s.groups),
+                                s.in_channels / s.groups);
+  return HWY_MAX(Conv2dPackedSize(s), HWY_MAX(grad_weights, grad_input));
 }
 
 void FillConv(int64_t target, Kernels& table) { LINNET_FOR_TARGET(FillConv, target)(table); }

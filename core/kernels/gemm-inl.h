@@ -8,6 +8,7 @@
 
 #include <cstring>
 
+#include "kernels/kernels.h"
 #include "kernels/ops-inl.h"
 #include "kernels/tile.h"
 
@@ -15,8 +16,15 @@ HWY_BEFORE_NAMESPACE();
 namespace linnet {
 namespace HWY_NAMESPACE {
 
-// micro.cc, same target.
+// Of the same target: micro.cc,
 const MicroKernels& Micro();
+// gemm.cc,
+void Gemm(const GemmArgs& args);
+void PackB(const float* b, size_t ldb, bool trans_b, size_t k, size_t n, float* packed);
+// depthwise.cc.
+void Depthwise(const Conv2dArgs& args);
+void DepthwiseGradWeights(const Conv2dGradWeightsArgs& args);
+void DepthwiseGradInput(const Conv2dGradInputArgs& args);
 
 namespace {
 

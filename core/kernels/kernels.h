@@ -12,6 +12,7 @@
 #include <cstdint>
 #include <span>
 
+#include "base/executor.h"
 #include "kernels/layers.h"
 
 namespace linnet {
@@ -26,27 +27,75 @@ struct GemmArgs {
   const float* b;
   size_t ldb;
   bool trans_b;
+  bool packed_b = false;  // b is what pack_b of the same table made of op(B); ldb, trans_b unused
   float* c;
   size_t ldc;
   bool accumulate;
   const float* bias;
   bool relu;
-  float* workspace;  // GemmWorkspace(m, n, k) floats, 64-byte aligned
+  float* workspace;              // GemmWorkspace(m, n, k) floats, 64-byte aligned
+  Executor* executor = nullptr;  // null: this thread
 };
 // Floats of workspace that any target needs for a product of this size.
 size_t GemmWorkspace(size_t m, size_t n, size_t k);
+// Floats of a packed B, on any target. What they hold differs between targets.
+size_t GemmPackedSize(size_t k, size_t n);
 
-// Input [batch, height, width, in_channels], weights [kernel_h, kernel_w, in_channels,
-// out_channels], output [batch, OutHeight(), OutWidth(), out_channels]; zero padding on all four
-// sides.
+// Input [batch, height, width, in_channels], weights [kernel_h, kernel_w, in_channels / groups,
+// out_channels], output [batch, OutHeight(), OutWidth(), out_channels]; zero padding. Output
+// channel o sees the in_channels / groups input channels of group o / (out_channels / groups); both
+// channel counts are multiples of groups. Strides, dilations, groups >= 1; the padded input is no
+// smaller than the dilated kernel.
 struct Conv2dShape {
   size_t batch, height, width, in_channels, kernel_h, kernel_w, out_channels;
-  size_t stride = 1, pad = 0;
-  size_t OutHeight() const { return (height + 2 * pad - kernel_h) / stride + 1; }
-  size_t OutWidth() const { return (width + 2 * pad - kernel_w) / stride + 1; }
+  size_t stride_h = 1, stride_w = 1;
+  size_t pad_top = 0, pad_left = 0, pad_bottom = 0, pad_right = 0;
+  size_t dilation_h = 1, dilation_w = 1;
+  size_t groups = 1;
+  size_t OutHeight() const {
+    return (height + pad_top + pad_bottom - dilation_h * (kernel_h - 1) - 1) / stride_h + 1;
+  }
+  size_t OutWidth() const {
+    return (width + pad_left + pad_right - dilation_w * (kernel_w - 1) - 1) / stride_w + 1;
+  }
+  // Multiplications of one output channel at one position, without regard to padding.
+  size_t WindowSize() const { return kernel_h * kernel_w * (in_channels / groups); }
+  bool IsDepthwise() const { return groups == in_channels && out_channels == in_channels; }
 };
 // Floats of workspace for forward and both gradients.
 size_t Conv2dWorkspace(const Conv2dShape& shape);
+// Floats of packed weights.
+size_t Conv2dPackedSize(const Conv2dShape& shape);
+
+struct Conv2dArgs {
+  Conv2dShape shape;
+  const float* x;
+  const float* w;
+  bool packed_w = false;  // w is what pack_conv2d of the same table made for this shape
+  const float* bias;      // null: none
+  bool relu;              // y = max(0, .)
+  float* y;
+  float* workspace;  // Conv2dWorkspace(shape) floats, 64-byte aligned; so too below
+  Executor* executor = nullptr;
+};
+// dw (=|+=) the gradient of the weights; that of the bias is the caller's, as column_sums of dy.
+struct Conv2dGradWeightsArgs {
+  Conv2dShape shape;
+  const float* x;
+  const float* dy;
+  bool accumulate;
+  float* dw;
+  float* workspace;
+  Executor* executor = nullptr;
+};
+struct Conv2dGradInputArgs {
+  Conv2dShape shape;
+  const float* w;
+  const float* dy;
+  float* dx;
+  float* workspace;
+  Executor* executor = nullptr;
+};
 
 // Input [batch, height, width, channels], windows of size x size, stride = size, no padding
 // (a remainder at the right and bottom is dropped).
@@ -69,7 +118,11 @@ struct Kernels {
   ReduceKernels reduce;
 
   // ---- Linear algebra
+  // Results have the same bits with any executor.
   void (*gemm)(const GemmArgs& args);
+  // Arranges op(B)[k,n] (GemmArgs) as packed_b wants it: GemmPackedSize(k, n) floats, 64-byte
+  // aligned. Worth it where B is used more than once.
+  void (*pack_b)(const float* b, size_t ldb, bool trans_b, size_t k, size_t n, float* packed);
   // y[i] += a * x[i]
   void (*axpy)(float a, const float* x, float* y, size_t n);
   // x[i] *= a
@@ -91,13 +144,13 @@ struct Kernels {
                                   size_t cols, float grad_scale, float* grad);
   // Index of the largest of each row (the lowest index wins ties) [exact].
   void (*argmax_rows)(const float* x, size_t rows, size_t cols, int32_t* out);
-  void (*conv2d)(const Conv2dShape& s, const float* x, const float* w, const float* bias, bool relu,
-                 float* y, float* workspace);
-  // dw (=|+=) gradient of the weights; dbias as column_sums of dy is the caller's.
-  void (*conv2d_grad_weights)(const Conv2dShape& s, const float* x, const float* dy,
-                              bool accumulate, float* dw, float* workspace);
-  void (*conv2d_grad_input)(const Conv2dShape& s, const float* w, const float* dy, float* dx,
-                            float* workspace);
+  // Results have the same bits with any executor.
+  void (*conv2d)(const Conv2dArgs& args);
+  void (*conv2d_grad_weights)(const Conv2dGradWeightsArgs& args);
+  void (*conv2d_grad_input)(const Conv2dGradInputArgs& args);
+  // Arranges weights as packed_w wants them: Conv2dPackedSize(shape) floats, 64-byte aligned; the
+  // batch of the shape does not matter.
+  void (*pack_conv2d)(const Conv2dShape& shape, const float* w, float* packed);
   // y and the position of each maximum inside its window (row * size + col; the first wins ties).
   void (*max_pool)(const PoolShape& s, const float* x, float* y, uint8_t* argmax);
   void (*max_pool_grad)(const PoolShape& s, const float* dy, const uint8_t* argmax, float* dx);

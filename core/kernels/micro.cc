@@ -82,31 +82,32 @@ void Compute(const Tile& tile) {
   }
 
   const RowPointers<kRows> rows(tile);
-  const size_t b_row = tile.b_row;
-  const float* b = tile.b;
-  for (size_t q = 0; q < tile.segments; ++q) {
-    RowPointers<kRows> a = rows;
-    a.Advance(q * tile.a_segment);
-    for (size_t p = 0; p < tile.steps; ++p, a.Advance(tile.a_step), b += b_row) {
-      if constexpr (kRows < kVectors) {
-        VF left[kRows];
-        HWY_UNROLL(14)
-        for (size_t r = 0; r < kRows; ++r) left[r] = hn::Set(d, a.At(r));
-        HWY_UNROLL(8)
-        for (size_t v = 0; v < kVectors; ++v) {
-          const VF right = hn::LoadU(d, b + v * N);
+  for (size_t o = 0; o < tile.blocks; ++o) {
+    for (size_t q = 0; q < tile.segments; ++q) {
+      RowPointers<kRows> a = rows;
+      a.Advance(o * tile.a_block + q * tile.a_segment);
+      const float* b = tile.b + o * tile.b_block + q * tile.b_segment;
+      for (size_t p = tile.steps; p > 0; --p, a.Advance(tile.a_step), b += tile.b_row) {
+        if constexpr (kRows < kVectors) {
+          VF left[kRows];
           HWY_UNROLL(14)
-          for (size_t r = 0; r < kRows; ++r) sum[r][v] = FastMulAdd(left[r], right, sum[r][v]);
-        }
-      } else {
-        VF right[kVectors];
-        HWY_UNROLL(8)
-        for (size_t v = 0; v < kVectors; ++v) right[v] = hn::LoadU(d, b + v * N);
-        HWY_UNROLL(14)
-        for (size_t r = 0; r < kRows; ++r) {
-          const VF left = hn::Set(d, a.At(r));
+          for (size_t r = 0; r < kRows; ++r) left[r] = hn::Set(d, a.At(r));
           HWY_UNROLL(8)
-          for (size_t v = 0; v < kVectors; ++v) sum[r][v] = FastMulAdd(left, right[v], sum[r][v]);
+          for (size_t v = 0; v < kVectors; ++v) {
+            const VF right = hn::LoadU(d, b + v * N);
+            HWY_UNROLL(14)
+            for (size_t r = 0; r < kRows; ++r) sum[r][v] = FastMulAdd(left[r], right, sum[r][v]);
+          }
+        } else {
+          VF right[kVectors];
+          HWY_UNROLL(8)
+          for (size_t v = 0; v < kVectors; ++v) right[v] = hn::LoadU(d, b + v * N);
+          HWY_UNROLL(14)
+          for (size_t r = 0; r < kRows; ++r) {
+            const VF left = hn::Set(d, a.At(r));
+            HWY_UNROLL(8)
+            for (size_t v = 0; v < kVectors; ++v) sum[r][v] = FastMulAdd(left, right[v], sum[r][v]);
+          }
         }
       }
     }

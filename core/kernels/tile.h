@@ -8,17 +8,20 @@
 namespace linnet {
 
 // A tile of C: kRows rows by kVectors vectors of columns,
-//   c[r, j] = (accumulate ? c[r, j] : 0) + sum over q and p of
-//             a[r * a_row + q * a_segment + p * a_step] * b[(q * steps + p) * b_row + j]
+//   c[r, j] = (accumulate ? c[r, j] : 0) + sum over o < blocks, q < segments, p < steps of
+//             a[r * a_row + o * a_block + q * a_segment + p * a_step] *
+//             b[o * b_block + q * b_segment + p * b_row + j]
 // then + bias[j] unless null, then max(0, .) if relu. Rows of b and c need no alignment.
 // A is read element by element: any strides do, so transposed operands and the windows of a
-// convolution (q = the kernel's row, p = its columns and channels) need no copy.
+// convolution (o = the kernel's row, q = its column, p = the channel) need no copy.
 struct Tile {
   const float* a;
-  size_t a_row, a_step, a_segment;
-  size_t segments, steps;
+  size_t a_row, a_step;
   const float* b;
   size_t b_row;
+  size_t steps;
+  size_t segments = 1, a_segment = 0, b_segment = 0;
+  size_t blocks = 1, a_block = 0, b_block = 0;
   float* c;
   size_t c_row;
   const float* bias;

@@ -72,16 +72,28 @@ class StepRun {
         return;
       }
       case StepOp::kConv2d:
-        k_.conv2d(Batched<Conv2dShape>(step), In(step, 0), In(step, 1), In(step, 2), step.relu,
-                  Out(step), workspace);
+        k_.conv2d({.shape = Batched<Conv2dShape>(step),
+                   .x = In(step, 0),
+                   .w = In(step, 1),
+                   .bias = In(step, 2),
+                   .relu = step.relu,
+                   .y = Out(step),
+                   .workspace = workspace});
         return;
       case StepOp::kConv2dGradInput:
-        k_.conv2d_grad_input(Batched<Conv2dShape>(step), In(step, 0), In(step, 1), Out(step),
-                             workspace);
+        k_.conv2d_grad_input({.shape = Batched<Conv2dShape>(step),
+                              .w = In(step, 0),
+                              .dy = In(step, 1),
+                              .dx = Out(step),
+                              .workspace = workspace});
         return;
       case StepOp::kConv2dGradWeights:
-        k_.conv2d_grad_weights(Batched<Conv2dShape>(step), In(step, 0), In(step, 1), accumulate,
-                               Out(step), workspace);
+        k_.conv2d_grad_weights({.shape = Batched<Conv2dShape>(step),
+                                .x = In(step, 0),
+                                .dy = In(step, 1),
+                                .accumulate = accumulate,
+                                .dw = Out(step),
+                                .workspace = workspace});
         return;
       case StepOp::kBiasGrad: {
         const auto& shape = std::get<RowsShape>(step.shape);

@@ -7,6 +7,7 @@ namespace linnet {
 namespace {
 
 Conv2dShape ConvShapeOf(const Shape& x, const Shape& weights, const Node& node) {
+  const std::vector<uint32_t>& at = node.attributes;
   return {.batch = 0,
           .height = x[0],
           .width = x[1],
@@ -14,8 +15,15 @@ Conv2dShape ConvShapeOf(const Shape& x, const Shape& weights, const Node& node) 
           .kernel_h = weights[0],
           .kernel_w = weights[1],
           .out_channels = weights[3],
-          .stride = node.attributes[0],
-          .pad = node.attributes[2]};
+          .stride_h = at[0],
+          .stride_w = at[1],
+          .pad_top = at[2],
+          .pad_left = at[3],
+          .pad_bottom = at[4],
+          .pad_right = at[5],
+          .dilation_h = at[6],
+          .dilation_w = at[7],
+          .groups = at[8]};
 }
 
 bool AllEqual(std::span<const uint32_t> values) {
@@ -29,9 +37,8 @@ bool IsLowered(const Node& node) {
     case Op::kRelu:
     case Op::kFlatten:
     case Op::kAdd:
-      break;
     case Op::kConv2d:
-      return at[0] == at[1] && AllEqual(at.subspan(2, 4)) && AllEqual(at.subspan(6));
+      break;
     case Op::kMaxPool:
       return AllEqual(at.first(4)) && AllEqual(at.subspan(4)) && at[4] == 0;
     default:

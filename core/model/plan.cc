@@ -66,14 +66,13 @@ GemmArgs GemmSizes(const Step& step, size_t batch) {
   return args;
 }
 
-// Whether the sizes of all matrices a kernel may make of a convolution, the padded input and the
-// spread gradient among them, can be counted in a size_t of this machine (32 bits in WASM).
+// Whether the sizes of all matrices a kernel may make of a convolution can be counted in a size_t
+// of this machine (32 bits in WASM).
 bool FitsAddresses(const Conv2dShape& s, size_t max_batch) {
   const auto product = [](auto... factors) { return (static_cast<double>(factors) * ... * 1.0); };
   const double channels = static_cast<double>(s.in_channels) + static_cast<double>(s.out_channels);
   const double windows = product(max_batch, s.OutHeight(), s.OutWidth(), s.kernel_h, s.kernel_w);
-  const double images =
-      product(max_batch, s.height + s.kernel_h + 2 * s.pad, s.width + s.kernel_w + 2 * s.pad);
+  const double images = product(max_batch, s.height, s.width);
   return std::max(windows, images) * channels <
          static_cast<double>(std::numeric_limits<size_t>::max() / sizeof(float));
 }

@@ -151,8 +151,10 @@ const Convolution kConvolutions[] = {
       .kernel_h = 3,
       .kernel_w = 3,
       .out_channels = 64,
-      .stride = 1,
-      .pad = 1}},
+      .pad_top = 1,
+      .pad_left = 1,
+      .pad_bottom = 1,
+      .pad_right = 1}},
 };
 enum class Pass { kForward, kWeights, kInput };
 
@@ -166,13 +168,28 @@ void RunConvolution(benchmark::State& state, const Kernels& k, const Conv2dShape
   for (auto _ : state) {
     switch (pass) {
       case Pass::kForward:
-        k.conv2d(s, x.data(), w.data(), nullptr, true, y.data(), workspace.data());
+        k.conv2d({.shape = s,
+                  .x = x.data(),
+                  .w = w.data(),
+                  .bias = nullptr,
+                  .relu = true,
+                  .y = y.data(),
+                  .workspace = workspace.data()});
         break;
       case Pass::kWeights:
-        k.conv2d_grad_weights(s, x.data(), y.data(), false, w.data(), workspace.data());
+        k.conv2d_grad_weights({.shape = s,
+                               .x = x.data(),
+                               .dy = y.data(),
+                               .accumulate = false,
+                               .dw = w.data(),
+                               .workspace = workspace.data()});
         break;
       case Pass::kInput:
-        k.conv2d_grad_input(s, w.data(), y.data(), x.data(), workspace.data());
+        k.conv2d_grad_input({.shape = s,
+                             .w = w.data(),
+                             .dy = y.data(),
+                             .dx = x.data(),
+                             .workspace = workspace.data()});
         break;
     }
     benchmark::ClobberMemory();

@@ -1,6 +1,7 @@
 #include <algorithm>
 
 #include "kernels/guarded.h"
+#include "kernels/pool.h"
 
 namespace linnet {
 namespace {
@@ -37,8 +38,10 @@ const Conv2dShape kShapes[] = {
      .kernel_h = 3,
      .kernel_w = 2,
      .out_channels = 17,
-     .stride = 1,
-     .pad = 1},
+     .pad_top = 1,
+     .pad_left = 1,
+     .pad_bottom = 1,
+     .pad_right = 1},
     {.batch = 1,
      .height = 28,
      .width = 28,
@@ -46,8 +49,32 @@ const Conv2dShape kShapes[] = {
      .kernel_h = 5,
      .kernel_w = 5,
      .out_channels = 33,
-     .stride = 1,
-     .pad = 2},
+     .pad_top = 2,
+     .pad_left = 2,
+     .pad_bottom = 2,
+     .pad_right = 2},
+    {.batch = 1,
+     .height = 14,
+     .width = 14,
+     .in_channels = 9,
+     .kernel_h = 5,
+     .kernel_w = 5,
+     .out_channels = 20,
+     .pad_top = 2,
+     .pad_left = 2,
+     .pad_bottom = 2,
+     .pad_right = 2},
+    {.batch = 2,
+     .height = 9,
+     .width = 8,
+     .in_channels = 2,
+     .kernel_h = 4,
+     .kernel_w = 3,
+     .out_channels = 6,
+     .pad_top = 1,
+     .pad_left = 0,
+     .pad_bottom = 2,
+     .pad_right = 3},
     {.batch = 3,
      .height = 11,
      .width = 10,
@@ -55,8 +82,25 @@ const Conv2dShape kShapes[] = {
      .kernel_h = 3,
      .kernel_w = 3,
      .out_channels = 8,
-     .stride = 2,
-     .pad = 1},
+     .stride_h = 2,
+     .stride_w = 2,
+     .pad_top = 1,
+     .pad_left = 1,
+     .pad_bottom = 1,
+     .pad_right = 1},
+    {.batch = 2,
+     .height = 11,
+     .width = 10,
+     .in_channels = 12,
+     .kernel_h = 3,
+     .kernel_w = 3,
+     .out_channels = 8,
+     .stride_h = 1,
+     .stride_w = 2,
+     .pad_top = 0,
+     .pad_left = 1,
+     .pad_bottom = 1,
+     .pad_right = 0},
     {.batch = 1,
      .height = 10,
      .width = 13,
@@ -64,8 +108,138 @@ const Conv2dShape kShapes[] = {
      .kernel_h = 2,
      .kernel_w = 4,
      .out_channels = 6,
-     .stride = 3,
-     .pad = 0},
+     .stride_h = 3,
+     .stride_w = 3},
+    // Input positions that no window sees.
+    {.batch = 2,
+     .height = 11,
+     .width = 9,
+     .in_channels = 3,
+     .kernel_h = 2,
+     .kernel_w = 1,
+     .out_channels = 4,
+     .stride_h = 4,
+     .stride_w = 3},
+    {.batch = 2,
+     .height = 15,
+     .width = 14,
+     .in_channels = 3,
+     .kernel_h = 3,
+     .kernel_w = 3,
+     .out_channels = 5,
+     .pad_top = 2,
+     .pad_left = 2,
+     .pad_bottom = 2,
+     .pad_right = 2,
+     .dilation_h = 2,
+     .dilation_w = 2},
+    {.batch = 1,
+     .height = 17,
+     .width = 19,
+     .in_channels = 10,
+     .kernel_h = 3,
+     .kernel_w = 4,
+     .out_channels = 5,
+     .stride_h = 2,
+     .stride_w = 4,
+     .pad_top = 3,
+     .pad_left = 1,
+     .pad_bottom = 0,
+     .pad_right = 5,
+     .dilation_h = 3,
+     .dilation_w = 2},
+    {.batch = 1,
+     .height = 16,
+     .width = 16,
+     .in_channels = 4,
+     .kernel_h = 3,
+     .kernel_w = 3,
+     .out_channels = 6,
+     .stride_h = 6,
+     .stride_w = 4,
+     .pad_top = 1,
+     .pad_left = 1,
+     .pad_bottom = 1,
+     .pad_right = 1,
+     .dilation_h = 4,
+     .dilation_w = 4},
+    {.batch = 2,
+     .height = 7,
+     .width = 7,
+     .in_channels = 6,
+     .kernel_h = 3,
+     .kernel_w = 3,
+     .out_channels = 10,
+     .stride_h = 2,
+     .stride_w = 1,
+     .pad_top = 1,
+     .pad_left = 1,
+     .pad_bottom = 1,
+     .pad_right = 1,
+     .groups = 2},
+    {.batch = 2,
+     .height = 5,
+     .width = 6,
+     .in_channels = 32,
+     .kernel_h = 1,
+     .kernel_w = 1,
+     .out_channels = 64,
+     .groups = 2},
+    {.batch = 2,
+     .height = 6,
+     .width = 6,
+     .in_channels = 3,
+     .kernel_h = 3,
+     .kernel_w = 3,
+     .out_channels = 6,
+     .pad_top = 1,
+     .pad_left = 1,
+     .pad_bottom = 1,
+     .pad_right = 1,
+     .groups = 3},
+    // Depthwise.
+    {.batch = 2,
+     .height = 14,
+     .width = 15,
+     .in_channels = 37,
+     .kernel_h = 3,
+     .kernel_w = 3,
+     .out_channels = 37,
+     .pad_top = 1,
+     .pad_left = 1,
+     .pad_bottom = 1,
+     .pad_right = 1,
+     .groups = 37},
+    {.batch = 1,
+     .height = 25,
+     .width = 5,
+     .in_channels = 64,
+     .kernel_h = 10,
+     .kernel_w = 4,
+     .out_channels = 64,
+     .stride_h = 2,
+     .stride_w = 2,
+     .pad_top = 5,
+     .pad_left = 1,
+     .pad_bottom = 4,
+     .pad_right = 2,
+     .groups = 64},
+    {.batch = 2,
+     .height = 12,
+     .width = 11,
+     .in_channels = 6,
+     .kernel_h = 3,
+     .kernel_w = 2,
+     .out_channels = 6,
+     .stride_h = 3,
+     .stride_w = 2,
+     .pad_top = 0,
+     .pad_left = 2,
+     .pad_bottom = 3,
+     .pad_right = 1,
+     .dilation_h = 2,
+     .dilation_w = 3,
+     .groups = 6},
     {.batch = 2,
      .height = 4,
      .width = 4,
@@ -73,6 +247,15 @@ const Conv2dShape kShapes[] = {
      .kernel_h = 1,
      .kernel_w = 1,
      .out_channels = 16},
+    {.batch = 2,
+     .height = 5,
+     .width = 7,
+     .in_channels = 7,
+     .kernel_h = 1,
+     .kernel_w = 1,
+     .out_channels = 16,
+     .stride_h = 2,
+     .stride_w = 2},
     {.batch = 1,
      .height = 3,
      .width = 3,
@@ -80,8 +263,10 @@ const Conv2dShape kShapes[] = {
      .kernel_h = 1,
      .kernel_w = 1,
      .out_channels = 3,
-     .stride = 1,
-     .pad = 2},
+     .pad_top = 2,
+     .pad_left = 2,
+     .pad_bottom = 2,
+     .pad_right = 2},
     {.batch = 1,
      .height = 5,
      .width = 5,
@@ -89,6 +274,21 @@ const Conv2dShape kShapes[] = {
      .kernel_h = 5,
      .kernel_w = 5,
      .out_channels = 130},
+    // Fewer outputs than lanes.
+    {.batch = 5,
+     .height = 3,
+     .width = 3,
+     .in_channels = 2,
+     .kernel_h = 3,
+     .kernel_w = 3,
+     .out_channels = 1},
+    {.batch = 3,
+     .height = 30,
+     .width = 3,
+     .in_channels = 1,
+     .kernel_h = 2,
+     .kernel_w = 3,
+     .out_channels = 1},
     {.batch = 1,
      .height = 5,
      .width = 40,
@@ -96,8 +296,12 @@ const Conv2dShape kShapes[] = {
      .kernel_h = 2,
      .kernel_w = 2,
      .out_channels = 4,
-     .stride = 2,
-     .pad = 1},
+     .stride_h = 2,
+     .stride_w = 2,
+     .pad_top = 1,
+     .pad_left = 1,
+     .pad_bottom = 1,
+     .pad_right = 1},
     {.batch = 0,
      .height = 5,
      .width = 5,
@@ -108,47 +312,53 @@ const Conv2dShape kShapes[] = {
 };
 
 std::string Name(const Conv2dShape& s) {
-  return testing::PrintToString(std::vector<size_t>{s.batch, s.height, s.width, s.in_channels,
-                                                    s.kernel_h, s.kernel_w, s.out_channels,
-                                                    s.stride, s.pad});
+  return testing::PrintToString(
+      std::vector<size_t>{s.batch, s.height, s.width, s.in_channels, s.kernel_h, s.kernel_w,
+                          s.out_channels, s.stride_h, s.stride_w, s.pad_top, s.pad_left,
+                          s.pad_bottom, s.pad_right, s.dilation_h, s.dilation_w, s.groups});
 }
 
 // Calls body(x index, w index, y index) for every product of the convolution.
 template <typename Body>
 void ForEachTerm(const Conv2dShape& s, const Body& body) {
+  const size_t in = s.in_channels / s.groups, out = s.out_channels / s.groups;
   for (size_t b = 0; b < s.batch; ++b)
     for (size_t oh = 0; oh < s.OutHeight(); ++oh)
       for (size_t ow = 0; ow < s.OutWidth(); ++ow)
         for (size_t kh = 0; kh < s.kernel_h; ++kh)
           for (size_t kw = 0; kw < s.kernel_w; ++kw) {
-            const size_t ih = oh * s.stride + kh - s.pad, iw = ow * s.stride + kw - s.pad;
+            const size_t ih = oh * s.stride_h + kh * s.dilation_h - s.pad_top;
+            const size_t iw = ow * s.stride_w + kw * s.dilation_w - s.pad_left;
             if (ih >= s.height || iw >= s.width) continue;  // padding; negative wraps round
-            for (size_t ic = 0; ic < s.in_channels; ++ic)
+            for (size_t ic = 0; ic < in; ++ic)
               for (size_t oc = 0; oc < s.out_channels; ++oc)
-                body(((b * s.height + ih) * s.width + iw) * s.in_channels + ic,
-                     ((kh * s.kernel_w + kw) * s.in_channels + ic) * s.out_channels + oc,
+                body(((b * s.height + ih) * s.width + iw) * s.in_channels + oc / out * in + ic,
+                     ((kh * s.kernel_w + kw) * in + ic) * s.out_channels + oc,
                      ((b * s.OutHeight() + oh) * s.OutWidth() + ow) * s.out_channels + oc);
           }
 }
 
 struct Arrays {
-  Arrays(const Conv2dShape& s, Random& random)
-      : x(s.batch * s.height * s.width * s.in_channels, 1,
-          [&](size_t) { return Whole(random, 4); }),
-        w(s.kernel_h * s.kernel_w * s.in_channels * s.out_channels, 2,
-          [&](size_t) { return Whole(random, 4); }),
-        y(s.batch * s.OutHeight() * s.OutWidth() * s.out_channels, 3,
-          [&](size_t) { return Whole(random, 4); }),
+  template <typename Fill>
+  Arrays(const Conv2dShape& s, const Fill& fill)
+      : x(s.batch * s.height * s.width * s.in_channels, 1, fill),
+        w(s.WindowSize() * s.out_channels, 2, fill),
+        y(s.batch * s.OutHeight() * s.OutWidth() * s.out_channels, 3, fill),
         workspace(Conv2dWorkspace(s), 0, [](size_t) { return 1e30f; }) {}
   Guarded<float> x, w, y, workspace;
 };
+Arrays WholeNumbers(const Conv2dShape& s, Random& random) {
+  return Arrays(s, [&](size_t) { return Whole(random, 4); });
+}
 
 TEST_P(ConvTest, ForwardIsExactOnWholeNumbers) {
   for (const Conv2dShape& s : kShapes) {
-    for (unsigned form = 0; form < 4; ++form) {
+    for (unsigned form = 0; form < 8; ++form) {
       SCOPED_TRACE(Name(s));
-      Arrays arrays(s, random);
+      Arrays arrays = WholeNumbers(s, random);
       Guarded<float> bias(s.out_channels, 1, [&](size_t) { return Whole(random); });
+      Guarded<float> packed(Conv2dPackedSize(s));
+      k.pack_conv2d(s, arrays.w.data(), packed.data());
       std::vector<float> expected(arrays.y.Values().size());
       ForEachTerm(s,
                   [&](size_t x, size_t w, size_t y) { expected[y] += arrays.x[x] * arrays.w[w]; });
@@ -156,8 +366,14 @@ TEST_P(ConvTest, ForwardIsExactOnWholeNumbers) {
         if (form & 1) expected[i] += bias[i % s.out_channels];
         if (form & 2) expected[i] = std::max(0.0f, expected[i]);
       }
-      k.conv2d(s, arrays.x.data(), arrays.w.data(), form & 1 ? bias.data() : nullptr,
-               (form & 2) != 0, arrays.y.data(), arrays.workspace.data());
+      k.conv2d({.shape = s,
+                .x = arrays.x.data(),
+                .w = form & 4 ? packed.data() : arrays.w.data(),
+                .packed_w = (form & 4) != 0,
+                .bias = form & 1 ? bias.data() : nullptr,
+                .relu = (form & 2) != 0,
+                .y = arrays.y.data(),
+                .workspace = arrays.workspace.data()});
       ASSERT_EQ(arrays.y.Values(), expected);
     }
   }
@@ -167,13 +383,17 @@ TEST_P(ConvTest, GradientOfWeightsIsExactOnWholeNumbers) {
   for (const Conv2dShape& s : kShapes) {
     for (const bool accumulate : {false, true}) {
       SCOPED_TRACE(Name(s));
-      Arrays arrays(s, random);
+      Arrays arrays = WholeNumbers(s, random);
       std::vector<float> expected = arrays.w.Values();
       if (!accumulate) std::fill(expected.begin(), expected.end(), 0.0f);
       ForEachTerm(s,
                   [&](size_t x, size_t w, size_t y) { expected[w] += arrays.x[x] * arrays.y[y]; });
-      k.conv2d_grad_weights(s, arrays.x.data(), arrays.y.data(), accumulate, arrays.w.data(),
-                            arrays.workspace.data());
+      k.conv2d_grad_weights({.shape = s,
+                             .x = arrays.x.data(),
+                             .dy = arrays.y.data(),
+                             .accumulate = accumulate,
+                             .dw = arrays.w.data(),
+                             .workspace = arrays.workspace.data()});
       ASSERT_EQ(arrays.w.Values(), expected);
     }
   }
@@ -182,12 +402,98 @@ TEST_P(ConvTest, GradientOfWeightsIsExactOnWholeNumbers) {
 TEST_P(ConvTest, GradientOfInputIsExactOnWholeNumbers) {
   for (const Conv2dShape& s : kShapes) {
     SCOPED_TRACE(Name(s));
-    Arrays arrays(s, random);
+    Arrays arrays = WholeNumbers(s, random);
     std::vector<float> expected(arrays.x.Values().size());
     ForEachTerm(s, [&](size_t x, size_t w, size_t y) { expected[x] += arrays.w[w] * arrays.y[y]; });
-    k.conv2d_grad_input(s, arrays.w.data(), arrays.y.data(), arrays.x.data(),
-                        arrays.workspace.data());
+    k.conv2d_grad_input({.shape = s,
+                         .w = arrays.w.data(),
+                         .dy = arrays.y.data(),
+                         .dx = arrays.x.data(),
+                         .workspace = arrays.workspace.data()});
     ASSERT_EQ(arrays.x.Values(), expected);
+  }
+}
+
+// Real numbers, whose sums depend on the order of their terms.
+TEST_P(ConvTest, BitsDoNotDependOnTheNumberOfThreads) {
+  const auto pool = MakePool(3);
+  const Conv2dShape shapes[] = {
+      {.batch = 3,
+       .height = 26,
+       .width = 26,
+       .in_channels = 16,
+       .kernel_h = 3,
+       .kernel_w = 3,
+       .out_channels = 40},
+      {.batch = 16,
+       .height = 21,
+       .width = 20,
+       .in_channels = 3,
+       .kernel_h = 5,
+       .kernel_w = 5,
+       .out_channels = 36,
+       .stride_h = 2,
+       .stride_w = 2,
+       .pad_top = 2,
+       .pad_left = 2,
+       .pad_bottom = 2,
+       .pad_right = 2},
+      {.batch = 16,
+       .height = 32,
+       .width = 32,
+       .in_channels = 72,
+       .kernel_h = 3,
+       .kernel_w = 3,
+       .out_channels = 72,
+       .pad_top = 1,
+       .pad_left = 1,
+       .pad_bottom = 1,
+       .pad_right = 1,
+       .groups = 72},
+      {.batch = 8,
+       .height = 16,
+       .width = 16,
+       .in_channels = 64,
+       .kernel_h = 1,
+       .kernel_w = 1,
+       .out_channels = 72},
+  };
+  for (const Conv2dShape& s : shapes) {
+    SCOPED_TRACE(Name(s));
+    std::vector<float> results[2];
+    for (Executor* executor : {static_cast<Executor*>(nullptr), pool.get()}) {
+      Random same(5);
+      Arrays arrays(s, [&](size_t) { return Spread(same, -8, 0); });
+      Guarded<float> y(arrays.y.Values().size()), dx(arrays.x.Values().size());
+      Guarded<float> dw(arrays.w.Values().size());
+      k.conv2d({.shape = s,
+                .x = arrays.x.data(),
+                .w = arrays.w.data(),
+                .bias = nullptr,
+                .relu = false,
+                .y = y.data(),
+                .workspace = arrays.workspace.data(),
+                .executor = executor});
+      k.conv2d_grad_input({.shape = s,
+                           .w = arrays.w.data(),
+                           .dy = arrays.y.data(),
+                           .dx = dx.data(),
+                           .workspace = arrays.workspace.data(),
+                           .executor = executor});
+      k.conv2d_grad_weights({.shape = s,
+                             .x = arrays.x.data(),
+                             .dy = arrays.y.data(),
+                             .accumulate = false,
+                             .dw = dw.data(),
+                             .workspace = arrays.workspace.data(),
+                             .executor = executor});
+      for (Guarded<float>* result : {&y, &dx, &dw}) {
+        const std::vector<float> values = result->Values();
+        std::vector<float>& all = results[executor != nullptr];
+        all.insert(all.end(), values.begin(), values.end());
+      }
+    }
+    ASSERT_EQ(results[0], results[1]);
   }
 }
 

@@ -1,6 +1,7 @@
 #include <algorithm>
 
 #include "kernels/guarded.h"
+#include "kernels/pool.h"
 
 namespace linnet {
 namespace {
@@ -28,7 +29,8 @@ void CheckProduct(const Kernels& k, Random& random, const Product& p) {
   Guarded<float> bias(p.n, p.slack, whole);
   Guarded<float> workspace(GemmWorkspace(p.m, p.n, p.k));
 
-  std::vector<float> expected = c.Values();
+  const std::vector<float> start = c.Values();
+  std::vector<float> expected = start;
   for (size_t i = 0; i < p.m; ++i) {
     for (size_t j = 0; j < p.n; ++j) {
       float sum = p.accumulate ? c[i * ldc + j] : 0.0f;
@@ -56,6 +58,27 @@ void CheckProduct(const Kernels& k, Random& random, const Product& p) {
           .relu = p.relu,
           .workspace = workspace.data()});
   ASSERT_EQ(c.Values(), expected);
+
+  Guarded<float> packed(GemmPackedSize(p.k, p.n));
+  k.pack_b(b.data(), ldb, p.trans_b, p.k, p.n, packed.data());
+  for (size_t i = 0; i < start.size(); ++i) c[i] = start[i];
+  k.gemm({.m = p.m,
+          .n = p.n,
+          .k = p.k,
+          .a = a.data(),
+          .lda = lda,
+          .trans_a = p.trans_a,
+          .b = packed.data(),
+          .ldb = 0,
+          .trans_b = false,
+          .packed_b = true,
+          .c = c.data(),
+          .ldc = ldc,
+          .accumulate = p.accumulate,
+          .bias = p.bias ? bias.data() : nullptr,
+          .relu = p.relu,
+          .workspace = nullptr});
+  ASSERT_EQ(c.Values(), expected) << "packed";
 }
 
 // The four transpositions with each of nothing, accumulation, bias, rectifier.
@@ -157,6 +180,50 @@ TEST_P(GemmTest, IsCloseToDoublePrecisionOnRealNumbers) {
       // Each of `depth` additions rounds by at most 2^-24 of a partial sum.
       ASSERT_NEAR(static_cast<double>(c[i * n + j]), sum,
                   magnitude * static_cast<double>(depth) * 0x1p-24);
+    }
+  }
+}
+
+// Real numbers, whose sums depend on the order of their terms.
+TEST_P(GemmTest, BitsDoNotDependOnTheNumberOfThreads) {
+  const auto pool = MakePool(3);
+  const Product rows[] = {
+      {.m = 32, .n = 600, .k = 1100},
+      {.m = 300, .n = 90, .k = 500, .trans_a = true},
+      {.m = 150, .n = 200, .k = 400, .trans_b = true},
+      {.m = 300, .n = 200, .k = 400, .trans_b = true},
+      {.m = 2000, .n = 10, .k = 200},
+      {.m = 2, .n = 3000, .k = 1100},
+  };
+  for (const Product& p : rows) {
+    const auto real = [&](size_t) { return Spread(random, -8, 0); };
+    Guarded<float> a(p.m * p.k, 1, real), b(p.k * p.n, 2, real);
+    Guarded<float> workspace(GemmWorkspace(p.m, p.n, p.k)), packed(GemmPackedSize(p.k, p.n));
+    const size_t ldb = p.trans_b ? p.k : p.n;
+    k.pack_b(b.data(), ldb, p.trans_b, p.k, p.n, packed.data());
+    for (const bool packed_b : {false, true}) {
+      Guarded<float> one(p.m * p.n), many(p.m * p.n);
+      GemmArgs args{.m = p.m,
+                    .n = p.n,
+                    .k = p.k,
+                    .a = a.data(),
+                    .lda = p.trans_a ? p.m : p.k,
+                    .trans_a = p.trans_a,
+                    .b = packed_b ? packed.data() : b.data(),
+                    .ldb = ldb,
+                    .trans_b = p.trans_b,
+                    .packed_b = packed_b,
+                    .c = one.data(),
+                    .ldc = p.n,
+                    .accumulate = false,
+                    .bias = nullptr,
+                    .relu = false,
+                    .workspace = workspace.data()};
+      k.gemm(args);
+      args.c = many.data();
+      args.executor = pool.get();
+      k.gemm(args);
+      ASSERT_EQ(one.Values(), many.Values());
     }
   }
 }

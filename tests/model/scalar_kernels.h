@@ -93,17 +93,19 @@ inline void ArgmaxRows(const float* x, size_t rows, size_t cols, int32_t* out) {
 template <typename Visit>
 void ForEachProduct(const Conv2dShape& s, Visit visit) {
   const size_t out_h = s.OutHeight(), out_w = s.OutWidth();
+  const size_t in = s.in_channels / s.groups, out = s.out_channels / s.groups;
   for (size_t b = 0; b < s.batch; ++b)
     for (size_t oy = 0; oy < out_h; ++oy)
       for (size_t ox = 0; ox < out_w; ++ox)
         for (size_t ky = 0; ky < s.kernel_h; ++ky)
           for (size_t kx = 0; kx < s.kernel_w; ++kx) {
-            const size_t y = oy * s.stride + ky, x = ox * s.stride + kx;
-            if (y < s.pad || x < s.pad || y - s.pad >= s.height || x - s.pad >= s.width) continue;
-            for (size_t c = 0; c < s.in_channels; ++c)
+            const size_t y = oy * s.stride_h + ky * s.dilation_h - s.pad_top;
+            const size_t x = ox * s.stride_w + kx * s.dilation_w - s.pad_left;
+            if (y >= s.height || x >= s.width) continue;  // padding; negative wraps round
+            for (size_t c = 0; c < in; ++c)
               for (size_t o = 0; o < s.out_channels; ++o)
-                visit(((b * s.height + y - s.pad) * s.width + x - s.pad) * s.in_channels + c,
-                      ((ky * s.kernel_w + kx) * s.in_channels + c) * s.out_channels + o,
+                visit(((b * s.height + y) * s.width + x) * s.in_channels + o / out * in + c,
+                      ((ky * s.kernel_w + kx) * in + c) * s.out_channels + o,
                       ((b * out_h + oy) * out_w + ox) * s.out_channels + o);
           }
 }
@@ -114,27 +116,29 @@ inline void Store(const std::vector<double>& sums, bool accumulate, float* out) 
   }
 }
 
-inline void Conv2d(const Conv2dShape& s, const float* x, const float* w, const float* bias,
-                   bool relu, float* y, float*) {
+inline void Conv2d(const Conv2dArgs& g) {
+  const Conv2dShape& s = g.shape;
   std::vector<double> sums(s.batch * s.OutHeight() * s.OutWidth() * s.out_channels);
-  for (size_t i = 0; i < sums.size(); ++i) sums[i] = bias != nullptr ? bias[i % s.out_channels] : 0;
-  ForEachProduct(s, [&](size_t xi, size_t wi, size_t yi) { sums[yi] += double(x[xi]) * w[wi]; });
-  if (relu) {
+  for (size_t i = 0; i < sums.size(); ++i) sums[i] = g.bias ? g.bias[i % s.out_channels] : 0;
+  ForEachProduct(s,
+                 [&](size_t xi, size_t wi, size_t yi) { sums[yi] += double(g.x[xi]) * g.w[wi]; });
+  if (g.relu) {
     for (double& sum : sums) sum = std::max(0.0, sum);
   }
-  Store(sums, false, y);
+  Store(sums, false, g.y);
 }
-inline void Conv2dGradWeights(const Conv2dShape& s, const float* x, const float* dy,
-                              bool accumulate, float* dw, float*) {
-  std::vector<double> sums(s.kernel_h * s.kernel_w * s.in_channels * s.out_channels);
-  ForEachProduct(s, [&](size_t xi, size_t wi, size_t yi) { sums[wi] += double(x[xi]) * dy[yi]; });
-  Store(sums, accumulate, dw);
+inline void Conv2dGradWeights(const Conv2dGradWeightsArgs& g) {
+  std::vector<double> sums(g.shape.WindowSize() * g.shape.out_channels);
+  ForEachProduct(g.shape,
+                 [&](size_t xi, size_t wi, size_t yi) { sums[wi] += double(g.x[xi]) * g.dy[yi]; });
+  Store(sums, g.accumulate, g.dw);
 }
-inline void Conv2dGradInput(const Conv2dShape& s, const float* w, const float* dy, float* dx,
-                            float*) {
+inline void Conv2dGradInput(const Conv2dGradInputArgs& g) {
+  const Conv2dShape& s = g.shape;
   std::vector<double> sums(s.batch * s.height * s.width * s.in_channels);
-  ForEachProduct(s, [&](size_t xi, size_t wi, size_t yi) { sums[xi] += double(w[wi]) * dy[yi]; });
-  Store(sums, false, dx);
+  ForEachProduct(s,
+                 [&](size_t xi, size_t wi, size_t yi) { sums[xi] += double(g.w[wi]) * g.dy[yi]; });
+  Store(sums, false, g.dx);
 }
 
 // Calls visit(output index, input index of the window's cell, cell) for every cell of every window.
