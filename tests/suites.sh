@@ -104,16 +104,38 @@ run_tests() {
   exit $((failed > 0))
 }
 
+# The packages of the other systems, in the cache; versions are pinned here.
+peer_packages=(onnxruntime-node@1.30.0 onnxruntime-web@1.30.0 @tensorflow/tfjs@4.22.0 @tensorflow/tfjs-backend-wasm@4.22.0)
+
+fetch_peers() {
+  npm install --prefix "$1" --ignore-scripts --no-audit --no-fund --no-save --loglevel=warn "${peer_packages[@]}"
+}
+
+run_peers() {
+  local variant
+  [[ -z $debian ]] || install_packages python3-torch libdnnl-dev libopenblas-pthread-dev
+  install_part peers "${peer_packages[*]}" "the other systems' npm packages" fetch_peers
+  # Configured anew: the libraries of the peers may have come since.
+  step -q "configure the peers" configure-peers.log cmake --preset native -B build/native -DLINNET_TESTS=ON
+  step -q "peers: native" build-peers.log ninja -C build/native linnet_peer products_peer
+  for variant in wasm wasm-relaxed; do
+    configure $variant $variant
+    step -q "peers: $variant" build-peers-$variant.log ninja -C build/$variant linnet_peer
+  done
+  cmp -s web/package-lock.json web/node_modules/.installed || step "npm packages" setup-npm.log npm_install web  # the browser's driver
+  node tests/bench/peers.mjs --packages "$cache/peers/node_modules" "$@"
+}
+
 run_benches() {
   local target
   setup test
   build_native
+  if [[ ${1:-} == peers ]]; then
+    run_peers "${@:2}"
+    return
+  fi
   # shellcheck disable=SC2046
   step -q "benchmarks" build-bench.log ninja -C build/native $(targets_of native '[a-z0-9_]+_bench')
-  if [[ ${1:-} == peers ]]; then
-    [[ -e tests/bench/peers.mjs ]] || fail "there is no tests/bench/peers.mjs"
-    exec node tests/bench/peers.mjs "${@:2}"
-  fi
   for target in $(targets_of native '[a-z0-9_]+_bench'); do
     [[ $# == 0 || $target == *"$1"* ]] || continue
     say "$bold$target$plain"
