@@ -2,7 +2,7 @@
 # first, then in a source folder (-DLINNET_<PART>_SOURCE, or the private cache that ./dev setup fills).
 #
 #   linnet_hwy, linnet_json, linnet_sodium, linnet_capnp (+ linnet_capnp_generate)          both targets
-#   linnet_websocketpp, linnet_openssl, linnet_sqlite, linnet_zlib, linnet_cli11, linnet_spdlog     native
+#   linnet_websocketpp, linnet_openssl, linnet_sqlite, linnet_zlib, linnet_protobuf, linnet_cli11, linnet_spdlog     native
 #   linnet_gtest, linnet_hwy_test (both), linnet_benchmark (native)                        LINNET_TESTS
 
 if(DEFINED ENV{LINNET_CACHE})
@@ -220,6 +220,11 @@ if(NOT EMSCRIPTEN)
 
   linnet_pkgconfig(linnet_sqlite sqlite3 "SQLite" libsqlite3-dev)
   linnet_pkgconfig(linnet_zlib zlib "zlib" zlib1g-dev)
+  linnet_pkgconfig(linnet_protobuf protobuf-lite "Protocol Buffers" libprotobuf-dev)
+  find_program(LINNET_PROTOC protoc)
+  if(NOT LINNET_PROTOC)
+    linnet_missing("protoc, the Protocol Buffers compiler," protobuf-compiler)
+  endif()
   linnet_header_library(linnet_cli11 CLI/CLI.hpp "CLI11" libcli11-dev)
 
   find_package(spdlog CONFIG QUIET)

@@ -19,7 +19,9 @@ check_system() {
     "nlohmann-json|header nlohmann/json.hpp|nlohmann-json3-dev / json-devel / nlohmann-json"
     "CLI11|header CLI/CLI.hpp|libcli11-dev / cli11-devel / cli11"
     "spdlog|header spdlog/spdlog.h|libspdlog-dev / spdlog-devel / spdlog"
-    "zlib|header zlib.h|zlib1g-dev / zlib-devel / zlib")
+    "zlib|header zlib.h|zlib1g-dev / zlib-devel / zlib"
+    "Protocol Buffers|header google/protobuf/message_lite.h|libprotobuf-dev / protobuf-lite-devel / protobuf"
+    "Protocol Buffers compiler|tool protoc|protobuf-compiler / protobuf-compiler / protobuf")
   local web_rows=(
     "Emscripten >= 3.1.60|emscripten|emscripten (Debian 13) / emscripten / emscripten, or upstream's emsdk: emcc must be on PATH"
     "Node.js >= 22|node|the npm package 'node', nodejs22 / nodejs-22 / nodejs"

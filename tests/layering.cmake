@@ -31,6 +31,7 @@ set(homes
     "^(asio|openssl)" "^native/transport/"
     "^sqlite3" "^native/store/"
     "^zlib\\.h" "^native/data/"
+    "^(google/protobuf|onnx/onnx\\.pb)" "^native/onnx/"
     "^CLI/" "^native/cli/"
     "^spdlog/" "^native/cli/"
     "^emscripten" "^wasm/")

@@ -21,7 +21,20 @@ struct InspectCommand {
   bool json = false;
 };
 
-using ModelCommand = std::variant<InspectCommand>;
+struct ImportCommand {
+  std::string file, output;
+  std::string name, value, input_shape, layout = "guess", loss = "cross-entropy";  // .onnx
+  std::string into, from = "linnet";                                               // .safetensors
+  std::vector<std::string> renames;
+  bool json = false;
+};
+struct ExportCommand {
+  std::string file, output;
+  std::string to = "linnet";  // .safetensors
+  bool bf16 = false, json = false;
+};
+
+using ModelCommand = std::variant<InspectCommand, ImportCommand, ExportCommand>;
 
 // Adds `model` and its subcommands to the command line; the one that is given puts its options
 // into `chosen`, which outlives the parse.
@@ -30,6 +43,8 @@ void AddModel(CLI::App& app, ModelCommand& chosen);
 std::string_view CommandName(const ModelCommand& command);
 
 Result<int> Run(const InspectCommand& command);
+Result<int> Run(const ImportCommand& command);
+Result<int> Run(const ExportCommand& command);
 Result<int> Run(const ModelCommand& command);
 
 }  // namespace linnet
