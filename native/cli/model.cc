@@ -36,7 +36,8 @@ void AddImport(CLI::App& group, ModelCommand& chosen) {
                                 "Make a .linnet file from an ONNX or safetensors file", c);
   sub->add_option("FILE", c->file, "A .onnx or .safetensors file")->required();
   sub->add_option("--output,-o", c->output, "The .linnet file to write")->required();
-  sub->add_option("--name", c->name, "The model's name (default: the file's)");
+  sub->add_option("--name", c->name,
+                  "The model's name (default: the file's without .onnx, the filled model's)");
   const char* onnx = "ONNX";
   sub->add_option("--value", c->value, "Take this value as the output (default: the first output)")
       ->group(onnx);

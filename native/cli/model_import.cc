@@ -1,5 +1,6 @@
 // linnet model import: a model that other systems wrote.
 #include <charconv>
+#include <filesystem>
 
 #include "model/safetensors.h"
 #include "native/cli/model.h"
@@ -35,7 +36,9 @@ Result<OnnxImport> FromOnnx(const ImportCommand& command, ByteSpan bytes) {
     return Fail(Code::kInvalid, "--into and --rename are for .safetensors files");
   }
   OnnxImportOptions options;
-  options.name = command.name;
+  // Exporters name graphs "torch_jit" or "main_graph": the file's name says more.
+  options.name =
+      command.name.empty() ? std::filesystem::path(command.file).stem().string() : command.name;
   options.output = command.value;
   LINNET_TRY(options.input_shape, ParseShape(command.input_shape));
   using Layout = OnnxImportOptions::Layout;
