@@ -24,6 +24,13 @@ struct Tables {
       FillActivation(target, table);
       FillArithmetic(target, table);
       FillReduce(target, table);
+      FillBatchNorm(target, table);
+      FillLayerNorm(target, table);
+      FillGroupNorm(target, table);
+      FillShape(target, table);
+      FillEmbedding(target, table);
+      FillGru(target, table);
+      FillOptimizer(target, table);
       FillSoftmax(target, table);
       FillPooling(target, table);
       FillGemm(target, table);

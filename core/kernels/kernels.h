@@ -114,8 +114,14 @@ struct Kernels {
   // ---- Layers that are no matrix products (layers.h)
   ActivationKernels activation;
   ArithmeticKernels arithmetic;
+  NormKernels norm;
   PoolKernels pool;
+  LossKernels loss;
   ReduceKernels reduce;
+  ShapeKernels shape;
+  EmbeddingKernels embedding;
+  GruKernels gru;
+  OptimizerKernels optimizer;
 
   // ---- Linear algebra
   // Results have the same bits with any executor.

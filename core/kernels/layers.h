@@ -54,11 +54,12 @@ struct ArithmeticKernels {
   void (*dropout)(uint64_t key, size_t first, float rate, const float* x, float* out, size_t n);
 };
 
-// norm.cc. Statistics are the mean and the biased variance; y = (x - mean) / sqrt(variance +
-// epsilon) * scale + shift. Gradients take the forward pass's x, mean and variance; dx may be dy.
+// batch_norm.cc, group_norm.cc, layer_norm.cc. Statistics are the mean and the biased variance; y =
+// (x - mean) / sqrt(variance + epsilon) * scale + shift. Gradients take the forward pass's x, mean
+// and variance; dx may be dy, or null where it is not wanted.
 struct NormKernels {
   // Batch norm (Ioffe and Szegedy 2015) over the rows of x[rows, channels], rows >= 1; workspace of
-  // NormWorkspace(rows, channels) floats.
+  // BatchNormWorkspace(rows, channels) floats.
   void (*batch_norm)(const float* x, size_t rows, size_t channels, float epsilon,
                      const float* scale, const float* shift, float* y, float* mean, float* variance,
                      float* workspace, Executor* executor);
@@ -74,8 +75,7 @@ struct NormKernels {
   void (*batch_norm_fold)(const float* mean, const float* variance, size_t channels, float epsilon,
                           const float* scale, const float* shift, float* multiplier, float* offset);
   // Layer norm (Ba et al. 2016) of each row of x[rows, cols]; scale, shift [cols]; mean, variance
-  // [rows], null in inference. The gradient's workspace: NormWorkspace(rows, cols) floats; dx may
-  // be null.
+  // [rows], null in inference. The gradient's workspace: LayerNormWorkspace(rows, cols) floats.
   void (*layer_norm)(const float* x, size_t rows, size_t cols, float epsilon, const float* scale,
                      const float* shift, float* y, float* mean, float* variance);
   void (*layer_norm_grad)(const float* x, size_t rows, size_t cols, float epsilon,
@@ -84,7 +84,7 @@ struct NormKernels {
                           float* workspace, Executor* executor);
   // Group norm (Wu and He 2018) of x[batch, pixels, channels] over the pixels and the channels of
   // each of `groups` groups (a divisor of channels); scale, shift [channels]; mean, variance
-  // [batch, groups], null in inference. Workspace: NormWorkspace(batch * pixels, channels) floats.
+  // [batch, groups], null in inference. Workspace: GroupNormWorkspace(batch, channels) floats.
   void (*group_norm)(const float* x, size_t batch, size_t pixels, size_t channels, size_t groups,
                      float epsilon, const float* scale, const float* shift, float* y, float* mean,
                      float* variance, float* workspace, Executor* executor);
@@ -93,7 +93,9 @@ struct NormKernels {
                           const float* variance, const float* dy, float* dx, bool accumulate,
                           float* dscale, float* dshift, float* workspace, Executor* executor);
 };
-size_t NormWorkspace(size_t rows, size_t channels);
+size_t BatchNormWorkspace(size_t rows, size_t channels);
+size_t LayerNormWorkspace(size_t rows, size_t cols);
+size_t GroupNormWorkspace(size_t batch, size_t channels);
 
 // Input [batch, height, width, channels], windows of size_h x size_w at every stride, the edges
 // widened by the pads (each smaller than the size); a remainder that fills no window is dropped.

@@ -35,6 +35,10 @@ struct WholeVector {
     return hn::LoadU(d, p);
   }
   template <class V, class D>
+  HWY_INLINE V LoadOr(V, D d, const hn::TFromD<D>* p) const {
+    return hn::LoadU(d, p);
+  }
+  template <class V, class D>
   HWY_INLINE void Store(V v, D d, hn::TFromD<D>* p) const {
     hn::StoreU(v, d, p);
   }
@@ -44,6 +48,11 @@ struct PartOfVector {
   template <class D>
   HWY_INLINE hn::VFromD<D> Load(D d, const hn::TFromD<D>* p) const {
     return hn::LoadN(d, p, count);
+  }
+  // The other lanes are those of `others`.
+  template <class V, class D>
+  HWY_INLINE V LoadOr(V others, D d, const hn::TFromD<D>* p) const {
+    return hn::LoadNOr(others, d, p, count);
   }
   template <class V, class D>
   HWY_INLINE void Store(V v, D d, hn::TFromD<D>* p) const {

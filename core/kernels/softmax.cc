@@ -6,11 +6,8 @@
 
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "kernels/softmax.cc"
-// clang-format off: this one stands before all that is compiled per target.
 #include "hwy/foreach_target.h"  // IWYU pragma: keep
-// clang-format on
-#include "hwy/contrib/math/math-inl.h"
-#include "kernels/ops-inl.h"
+#include "kernels/math-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace linnet {
@@ -38,12 +35,12 @@ float ExpSum(const float* x, size_t cols, float largest, float* terms) {
   auto sum = hn::Zero(d);
   size_t j = 0;
   for (; j + N <= cols; j += N) {
-    const auto term = hn::Exp(d, hn::Sub(hn::LoadU(d, x + j), vlargest));
+    const auto term = Exp(d, hn::Sub(hn::LoadU(d, x + j), vlargest));
     if (terms != nullptr) hn::StoreU(term, d, terms + j);
     sum = hn::Add(sum, term);
   }
   if (j < cols) {
-    const auto term = hn::Exp(d, hn::Sub(hn::LoadN(d, x + j, cols - j), vlargest));
+    const auto term = Exp(d, hn::Sub(hn::LoadN(d, x + j, cols - j), vlargest));
     if (terms != nullptr) hn::StoreN(term, d, terms + j, cols - j);
     sum = hn::Add(sum, hn::IfThenElseZero(hn::FirstN(d, cols - j), term));
   }
@@ -79,6 +76,40 @@ double SoftmaxCrossEntropy(const float* logits, const int32_t* labels, size_t ro
       grad[label] -= grad_scale;
       grad += cols;
     }
+  }
+  return loss;
+}
+
+void SoftmaxGrad(const float* y, const float* dy, size_t rows, size_t cols, float* dx) {
+  const DF d;
+  for (size_t r = 0; r < rows; ++r, y += cols, dy += cols, dx += cols) {
+    auto sum = hn::Zero(d);
+    ForEachVector(d, cols, [&](size_t j, auto memory) HWY_ATTR {
+      sum = FastMulAdd(memory.Load(d, y + j), memory.Load(d, dy + j), sum);
+    });
+    const auto dot = hn::Set(d, hn::ReduceSum(d, sum));
+    ForEachVector(d, cols, [&](size_t j, auto memory) HWY_ATTR {
+      const auto from = hn::Sub(memory.Load(d, dy + j), dot);
+      memory.Store(hn::Mul(memory.Load(d, y + j), from), d, dx + j);
+    });
+  }
+}
+
+double SquaredError(const float* x, const float* target, size_t n, float grad_scale, float* grad) {
+  const DF d;
+  const auto factor = hn::Set(d, 2 * grad_scale);
+  double loss = 0;
+  // Sums of so few are as good in f32.
+  constexpr size_t kBlock = 1024;
+  for (size_t first = 0; first < n; first += kBlock) {
+    auto sum = hn::Zero(d);
+    ForEachVector(d, HWY_MIN(kBlock, n - first), [&](size_t j, auto memory) HWY_ATTR {
+      const size_t i = first + j;
+      const auto from = hn::Sub(memory.Load(d, x + i), memory.Load(d, target + i));
+      sum = FastMulAdd(from, from, sum);
+      if (grad != nullptr) memory.Store(hn::Mul(from, factor), d, grad + i);
+    });
+    loss += static_cast<double>(hn::ReduceSum(d, sum));
   }
   return loss;
 }
@@ -125,6 +156,7 @@ void FillSoftmax(Kernels& table) {
   table.softmax = Softmax;
   table.softmax_cross_entropy = SoftmaxCrossEntropy;
   table.argmax_rows = ArgmaxRows;
+  table.loss = {.softmax_grad = SoftmaxGrad, .squared_error = SquaredError};
 }
 
 }  // namespace HWY_NAMESPACE

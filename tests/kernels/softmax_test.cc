@@ -81,6 +81,52 @@ TEST_P(SoftmaxTest, CrossEntropyAndItsGradientAreCloseToDoublePrecision) {
   }
 }
 
+TEST_P(SoftmaxTest, TheGradientOfProbabilitiesMatchesFiniteDifferencesForEveryWidth) {
+  for (const size_t cols : Lengths()) {
+    if (cols == 0 || cols > 130) continue;
+    const size_t rows = 2;
+    Guarded<float> logits(rows * cols, 1, [&](size_t) { return Spread(random, -3, 1); });
+    Guarded<float> dy(rows * cols, 2, [&](size_t) { return Whole(random); });
+    Guarded<float> y(rows * cols), dx(rows * cols, 3);
+    k.softmax(logits.data(), rows, cols, y.data());
+    k.loss.softmax_grad(y.data(), dy.data(), rows, cols, dx.data());
+    for (size_t i = 0; i < rows * cols; ++i) {
+      constexpr float kStep = 0x1p-7f;  // exact in f32 beside the logits
+      const size_t first = i / cols * cols;
+      const auto loss = [&](float step) {
+        std::vector<float> moved(&logits[first], &logits[first] + cols);
+        moved[i - first] += step;
+        const std::vector<double> p = Expected(moved.data(), cols);
+        double sum = 0;
+        for (size_t j = 0; j < cols; ++j) sum += p[j] * dy[first + j];
+        return sum;
+      };
+      // The error of the central difference is a sixth of the step squared of a third derivative.
+      ASSERT_NEAR(dx[i], (loss(kStep) - loss(-kStep)) / (2 * kStep), 3e-4);
+    }
+    k.loss.softmax_grad(y.data(), dy.data(), rows, cols, dy.data());
+    ASSERT_EQ(dy.Values(), dx.Values()) << "in place";
+  }
+}
+
+TEST_P(SoftmaxTest, SquaredErrorIsExactOnWholeNumbersForEveryLength) {
+  for (const size_t n : Lengths()) {
+    const auto whole = [&](size_t) { return Whole(random); };
+    Guarded<float> x(n, 1, whole), target(n, 2, whole), grad(n, 3);
+    double loss = 0;
+    std::vector<float> expected(n);
+    for (size_t i = 0; i < n; ++i) {
+      loss += static_cast<double>((x[i] - target[i]) * (x[i] - target[i]));
+      expected[i] = 2 * (x[i] - target[i]) * 0.25f;
+    }
+    ASSERT_EQ(k.loss.squared_error(x.data(), target.data(), n, 1, nullptr), loss);
+    ASSERT_EQ(k.loss.squared_error(x.data(), target.data(), n, 0.25f, grad.data()), loss);
+    ASSERT_EQ(grad.Values(), expected);
+    k.loss.squared_error(x.data(), target.data(), n, 0.25f, x.data());
+    ASSERT_EQ(x.Values(), expected) << "in place";
+  }
+}
+
 TEST_P(SoftmaxTest, ArgmaxIsTheLowestIndexOfTheLargestForEveryWidth) {
   for (const size_t cols : Lengths()) {
     if (cols == 0) continue;
