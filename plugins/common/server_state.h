@@ -3,6 +3,7 @@
 #ifndef LINNET_PLUGINS_COMMON_SERVER_STATE_H_
 #define LINNET_PLUGINS_COMMON_SERVER_STATE_H_
 
+#include <array>
 #include <cmath>
 #include <cstring>
 #include <string>
@@ -88,7 +89,7 @@ class ServerState {
     double numbers[2] = {0, 0};
   };
   Header header_;
-  std::vector<double> vectors_[kVectors];
+  std::array<std::vector<double>, kVectors> vectors_;
 };
 
 }  // namespace plugin

@@ -7,7 +7,7 @@ class FedAvg final : public linnet::plugin::ExactMean {
  public:
   static const char* Describe() {
     return R"({"id":"fedavg","version":"1.0.0","licence":"Apache-2.0",)"
-           R"("description":"The mean of the updates, weighted by their examples.",)"
+           R"("description":"The mean of the updates, weighted by their examples.","client":"sgd",)"
            R"("config":{"type":"object","properties":{}}})";
   }
   explicit FedAvg(const linnet::plugin::Config&) {}

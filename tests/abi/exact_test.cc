@@ -36,7 +36,7 @@ class ExactTest : public ::testing::Test {
  protected:
   // The built-in strategies, entered with this program's host again.
   void TearDown() override {
-    for (const BuiltinPlugin& plugin : BuiltinPlugins()) plugin.entry(&PluginHost());
+    for (const BuiltinPlugin& plugin : ExactMeans()) plugin.entry(&PluginHost());
   }
   static Bytes Accumulate(const lnt_plugin* table, const Cohort& cohort,
                           const std::vector<size_t>& order, size_t rows, uint32_t chunk) {
@@ -48,7 +48,7 @@ class ExactTest : public ::testing::Test {
 };
 
 TEST_F(ExactTest, StaticEntriesGiveTheGoldenBits) {
-  for (const BuiltinPlugin& plugin : BuiltinPlugins()) {
+  for (const BuiltinPlugin& plugin : ExactMeans()) {
     ExpectGolden(plugin.name, RunGolden(plugin.entry(&PluginHost())));
     ExpectGolden(plugin.name, RunGolden(plugin.entry(&PlainHost()), 0, 16, kWholeTensor));
   }
@@ -56,7 +56,7 @@ TEST_F(ExactTest, StaticEntriesGiveTheGoldenBits) {
 
 TEST_F(ExactTest, EverySimdTargetGivesTheBitsOfThePlainLoop) {
   const Cohort cohort = MakeCohort(11);
-  for (const BuiltinPlugin& plugin : BuiltinPlugins()) {
+  for (const BuiltinPlugin& plugin : ExactMeans()) {
     const Bytes plain =
         Accumulate(plugin.entry(&PlainHost()), cohort, InOrder(20), 16, kWholeTensor);
     for (const Kernels* kernels : AllKernels()) {
@@ -71,7 +71,7 @@ TEST_F(ExactTest, EverySimdTargetGivesTheBitsOfThePlainLoop) {
 
 TEST_F(ExactTest, SizesOfChunksAndGroupsDoNotMatter) {
   const Cohort cohort = MakeCohort(12);
-  for (const BuiltinPlugin& plugin : BuiltinPlugins()) {
+  for (const BuiltinPlugin& plugin : ExactMeans()) {
     const lnt_plugin* table = plugin.entry(&PluginHost());
     const Bytes whole = Accumulate(table, cohort, InOrder(20), 16, kWholeTensor);
     for (const uint32_t chunk : {1u, 7u, 4096u}) {
@@ -85,7 +85,7 @@ TEST_F(ExactTest, SizesOfChunksAndGroupsDoNotMatter) {
 
 TEST_F(ExactTest, ResultsDoNotDependOnTheSizeOfChunks) {
   const Cohort cohort = MakeCohort(13);
-  for (const BuiltinPlugin& plugin : BuiltinPlugins()) {
+  for (const BuiltinPlugin& plugin : ExactMeans()) {
     const lnt_plugin* table = plugin.entry(&PluginHost());
     std::vector<std::vector<float>> results;
     std::vector<Bytes> states;
@@ -110,7 +110,7 @@ TEST_F(ExactTest, ResultsDoNotDependOnTheSizeOfChunks) {
 TEST_F(ExactTest, TheOrderOfArrivalDoesNotMatter) {
   const Cohort cohort = MakeCohort(14);
   Numbers numbers(99);
-  for (const BuiltinPlugin& plugin : BuiltinPlugins()) {
+  for (const BuiltinPlugin& plugin : ExactMeans()) {
     const lnt_plugin* table = plugin.entry(&PluginHost());
     const Bytes in_order = Accumulate(table, cohort, InOrder(20), 16, kWholeTensor);
     for (int i = 0; i < 60; ++i) {
@@ -152,7 +152,7 @@ TEST_F(ExactTest, APlainSumWouldDependOnTheOrder) {
 TEST_F(ExactTest, TreesOfEdgesGiveTheBitsOfTheFlatMean) {
   const Cohort cohort = MakeCohort(15);
   Numbers numbers(7);
-  for (const BuiltinPlugin& plugin : BuiltinPlugins()) {
+  for (const BuiltinPlugin& plugin : ExactMeans()) {
     const lnt_plugin* table = plugin.entry(&PluginHost());
     const Bytes flat = Accumulate(table, cohort, InOrder(20), 16, kWholeTensor);
     for (int tree = 0; tree < 30; ++tree) {
@@ -184,7 +184,7 @@ TEST_F(ExactTest, AnEdgeOnAnotherGridIsRefusedAndWouldChangeTheBits) {
   const Cohort cohort = MakeCohort(16);
   const std::vector<size_t> left = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9},
                             right = {10, 11, 12, 13, 14, 15, 16, 17, 18, 19};
-  for (const BuiltinPlugin& plugin : BuiltinPlugins()) {
+  for (const BuiltinPlugin& plugin : ExactMeans()) {
     const lnt_plugin* table = plugin.entry(&PluginHost());
     const Bytes flat = Accumulate(table, cohort, InOrder(20), 16, kWholeTensor);
     for (const int wrong : {cohort.grid_exp - 1, cohort.grid_exp + 1, cohort.grid_exp + 3}) {
@@ -251,7 +251,7 @@ TEST_F(ExactTest, HostilePartialsAreRefusedAndChangeNothing) {
       {"beyond the grid", 40, {0, 0, 0, 0, 0, 0, 0xf0, 0x4f}},
       {"off the grid", 40, {0, 0, 0, 0, 0, 0, 0xf0, 0x2f}},
   };
-  for (const BuiltinPlugin& plugin : BuiltinPlugins()) {
+  for (const BuiltinPlugin& plugin : ExactMeans()) {
     const lnt_plugin* table = plugin.entry(&PluginHost());
     Instance instance(table, "{}", cohort.counts);
     instance.Begin(cohort.grid_exp);
@@ -288,7 +288,7 @@ TEST_F(ExactTest, SumsBeyondTheGridAreAnError) {
   for (const float value : {3e38f, std::nanf(""), HUGE_VALF}) {
     Cohort cohort = MakeCohort(19, 3);
     cohort.updates[1][310] = value;
-    for (const BuiltinPlugin& plugin : BuiltinPlugins()) {
+    for (const BuiltinPlugin& plugin : ExactMeans()) {
       const lnt_plugin* table = plugin.entry(&PluginHost());
       Instance instance(table, "{}", cohort.counts);
       instance.Begin(cohort.grid_exp);
@@ -307,7 +307,7 @@ TEST_F(ExactTest, SumsBeyondTheGridAreAnError) {
 TEST_F(ExactTest, ChunksThatAreMissingOrTwiceAreRefused) {
   const Cohort cohort = MakeCohort(20, 2);
   const std::vector<float> zeros(5000);
-  for (const BuiltinPlugin& plugin : BuiltinPlugins()) {
+  for (const BuiltinPlugin& plugin : ExactMeans()) {
     const lnt_plugin* table = plugin.entry(&PluginHost());
     Instance instance(table, "{}", cohort.counts);
     const lnt_update update = MakeUpdate(0, 1);

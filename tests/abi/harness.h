@@ -19,8 +19,21 @@
 #include "fed/plugin_table.h"
 #include "gtest/gtest.h"
 #include "linnet/plugin.h"
+#include "plugins/builtin.h"
 
 namespace linnet::testing {
+
+// The strategies whose accumulator is the mean weighted by examples and nothing else.
+inline std::vector<BuiltinPlugin> ExactMeans() {
+  static constexpr std::string_view kNames[] = {"fedavg",  "fedavgm", "fedadagrad",
+                                                "fedadam", "fedyogi", "fedprox"};
+  std::vector<BuiltinPlugin> means;
+  for (const BuiltinPlugin& plugin : BuiltinPlugins()) {
+    if (std::find(std::begin(kNames), std::end(kNames), plugin.name) != std::end(kNames))
+      means.push_back(plugin);
+  }
+  return means;
+}
 
 // A linear congruential generator: the same numbers in any language.
 class Numbers {
@@ -336,7 +349,7 @@ inline void ExpectGolden(const std::string& id, const GoldenRun& run) {
   const auto json = Json::Parse(text);
   ASSERT_TRUE(json) << "tests/abi/golden.json";
   const Json* wanted = json->Find(id);
-  ASSERT_NE(wanted, nullptr) << id;
+  ASSERT_NE(wanted, nullptr) << id << " " << run.partial << " " << run.result << " " << run.state;
   EXPECT_EQ(run.partial, wanted->Find("partial")->as_string()) << id;
   EXPECT_EQ(run.result, wanted->Find("result")->as_string()) << id;
   EXPECT_EQ(run.state, wanted->Find("state")->as_string()) << id;

@@ -7,7 +7,7 @@ namespace {
 
 TEST(SizesTest, StructsOfANewerHostAreReadUpToWhatThePluginKnows) {
   const Cohort cohort = MakeCohort(1, 3);
-  for (const BuiltinPlugin& plugin : BuiltinPlugins()) {
+  for (const BuiltinPlugin& plugin : ExactMeans()) {
     const lnt_plugin* table = plugin.entry(&PluginHost());
     Instance plain(table, "{}", cohort.counts);
     plain.Begin(cohort.grid_exp);
@@ -77,7 +77,7 @@ TEST(SizesTest, StructsOfANewerHostAreReadUpToWhatThePluginKnows) {
 }
 
 TEST(SizesTest, StructsOfAnOlderHostAreFilledUpWithZeros) {
-  for (const BuiltinPlugin& plugin : BuiltinPlugins()) {
+  for (const BuiltinPlugin& plugin : ExactMeans()) {
     const lnt_plugin* table = plugin.entry(&PluginHost());
     Instance instance(table, "{}", {4});
     // A host whose lnt_round ends before the seed, and whose lnt_update ends after the weight.
@@ -139,7 +139,7 @@ TEST(SizesTest, AHostSeesOnlyTheMembersThatATableReaches) {
 }
 
 TEST(SizesTest, ForgedAndOldHandlesAreRefused) {
-  for (const BuiltinPlugin& plugin : BuiltinPlugins()) {
+  for (const BuiltinPlugin& plugin : ExactMeans()) {
     const lnt_plugin* table = plugin.entry(&PluginHost());
     lnt_caps caps{};
     caps.struct_size = sizeof(caps);
@@ -159,7 +159,7 @@ TEST(SizesTest, ForgedAndOldHandlesAreRefused) {
 }
 
 TEST(SizesTest, TextsLongerThanTheRoomSayHowLongTheyAre) {
-  for (const BuiltinPlugin& plugin : BuiltinPlugins()) {
+  for (const BuiltinPlugin& plugin : ExactMeans()) {
     const lnt_plugin* table = plugin.entry(&PluginHost());
     uint32_t size = 0;
     ASSERT_EQ(table->describe(0, nullptr, 0, &size), LNT_OK);
@@ -176,7 +176,7 @@ TEST(SizesTest, TextsLongerThanTheRoomSayHowLongTheyAre) {
 }
 
 TEST(SizesTest, AHostOfAnotherMajorGetsNoTable) {
-  for (const BuiltinPlugin& plugin : BuiltinPlugins()) {
+  for (const BuiltinPlugin& plugin : ExactMeans()) {
     lnt_host host = PluginHost();
     for (const uint32_t version : {0u, 2u << 16, 0xffffu << 16}) {
       host.abi_version = version;

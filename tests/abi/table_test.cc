@@ -137,9 +137,12 @@ TEST(PluginTableTest, UnknownNamesAreAnsweredWithTheNearestAndAll) {
   const auto entry = table.Find("fedamad");
   ASSERT_FALSE(entry);
   EXPECT_EQ(entry.error().code, Code::kNotFound);
-  EXPECT_EQ(entry.error().message,
-            "strategy \"fedamad\" is not known, did you mean \"fedadam\"? Known: fedavg, fedavgm, "
-            "fedadam");
+  const std::string& message = entry.error().message;
+  EXPECT_TRUE(message.starts_with(
+      "strategy \"fedamad\" is not known, did you mean \"fedadam\"? Known: fedavg, fedavgm, "))
+      << message;
+  for (const BuiltinPlugin& plugin : BuiltinPlugins())
+    EXPECT_TRUE(message.contains(StrCat(" ", plugin.name))) << plugin.name;
 }
 
 TEST(PluginTableTest, TheHostAnswersOnlyFromInsideACall) {
