@@ -35,11 +35,13 @@ namespace {
 template <class Body>
 void ForEachBlock(Executor* executor, size_t rows, size_t channels, const Body& body) {
   const size_t block_rows = NormBlockRows(channels);
-  const auto run = [&](size_t block) {
-    const size_t first = block * block_rows;
-    body(block, first * channels, HWY_MIN(block_rows, rows - first));
-  };
-  RunTasks(executor, NormBlocks(rows, channels), run);
+  const Tasks tasks(NormBlocks(rows, channels), block_rows * channels * kNormFlops);
+  RunTasks(executor, tasks, [&](size_t begin, size_t end) {
+    for (size_t block = begin; block < end; ++block) {
+      const size_t first = block * block_rows;
+      body(block, first * channels, HWY_MIN(block_rows, rows - first));
+    }
+  });
 }
 
 // Adds the moments of a block to those of the `before` rows before it (Chan, Golub and LeVeque

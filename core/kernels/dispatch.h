@@ -45,6 +45,7 @@ void FillShape(int64_t target, Kernels& table);
 void FillEmbedding(int64_t target, Kernels& table);
 void FillGru(int64_t target, Kernels& table);
 void FillOptimizer(int64_t target, Kernels& table);
+void FillAttention(int64_t target, Kernels& table);
 void FillSoftmax(int64_t target, Kernels& table);
 void FillPooling(int64_t target, Kernels& table);
 void FillGemm(int64_t target, Kernels& table);

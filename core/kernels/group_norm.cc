@@ -13,11 +13,19 @@ namespace linnet {
 namespace HWY_NAMESPACE {
 namespace {
 
+// body(image) for each.
+template <class Body>
+void ForEachImage(Executor* executor, size_t batch, size_t elements, const Body& body) {
+  RunTasks(executor, Tasks(batch, elements * kNormFlops), [&](size_t begin, size_t end) {
+    for (size_t image = begin; image < end; ++image) body(image);
+  });
+}
+
 void GroupNorm(const float* x, size_t batch, size_t pixels, size_t channels, size_t groups,
                float epsilon, const float* scale, const float* shift, float* y, float* mean,
                float* variance, float* workspace, Executor* executor) {
   const size_t width = channels / groups;
-  RunTasks(executor, batch, [&](size_t image) {
+  ForEachImage(executor, batch, pixels * channels, [&](size_t image) {
     float* means = workspace + 2 * image * channels;
     float* multiplier = means + channels;
     const float* in = x + image * pixels * channels;
@@ -52,7 +60,7 @@ void GroupNormGrad(const float* x, size_t batch, size_t pixels, size_t channels,
                    float* workspace, Executor* executor) {
   const size_t width = channels / groups;
   const float share = 1.0f / static_cast<float>(pixels * width);
-  RunTasks(executor, batch, [&](size_t image) {
+  ForEachImage(executor, batch, pixels * channels, [&](size_t image) {
     // What the parameters' gradients are summed from stays in the first two.
     float* sum_dy = workspace + 6 * image * channels;
     float* sum_dy_z = sum_dy + channels;

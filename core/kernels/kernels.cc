@@ -31,6 +31,7 @@ struct Tables {
       FillEmbedding(target, table);
       FillGru(target, table);
       FillOptimizer(target, table);
+      FillAttention(target, table);
       FillSoftmax(target, table);
       FillPooling(target, table);
       FillGemm(target, table);

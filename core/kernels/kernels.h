@@ -121,6 +121,7 @@ struct Kernels {
   ShapeKernels shape;
   EmbeddingKernels embedding;
   GruKernels gru;
+  AttentionKernels attention;
   OptimizerKernels optimizer;
 
   // ---- Linear algebra

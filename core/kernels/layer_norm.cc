@@ -87,7 +87,7 @@ void LayerNormGrad(const float* x, size_t rows, size_t cols, float epsilon, cons
                    bool accumulate, float* dscale, float* dshift, float* workspace,
                    Executor* executor) {
   const size_t blocks = (rows + kLayerNormRows - 1) / kLayerNormRows;
-  RunTasks(executor, blocks, [&](size_t block) {
+  const auto block_gradient = [&](size_t block) {
     float* sums = workspace + 2 * block * cols;
     std::memset(sums, 0, 2 * cols * sizeof(float));
     const size_t end = HWY_MIN((block + 1) * kLayerNormRows, rows);
@@ -96,7 +96,11 @@ void LayerNormGrad(const float* x, size_t rows, size_t cols, float epsilon, cons
       LayerNormRowGrad(x + r * cols, dy + r * cols, cols, scale, mean[r], inverse,
                        dx == nullptr ? nullptr : dx + r * cols, sums, sums + cols);
     }
-  });
+  };
+  RunTasks(executor, Tasks(blocks, kLayerNormRows * cols * kNormFlops),
+           [&](size_t begin, size_t end) {
+             for (size_t block = begin; block < end; ++block) block_gradient(block);
+           });
   const auto add = [](VNorm a, VNorm b) HWY_ATTR { return hn::Add(a, b); };
   if (!accumulate) {
     std::memset(dscale, 0, cols * sizeof(float));

@@ -7,6 +7,7 @@
 #endif
 
 #include "kernels/ops-inl.h"
+#include "kernels/tasks.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace linnet {
@@ -15,6 +16,9 @@ namespace {
 
 using DNorm = hn::ScalableTag<float>;
 using VNorm = hn::Vec<DNorm>;
+
+// Of each element, with what reading it from memory costs.
+constexpr size_t kNormFlops = 16;
 
 // Calls body(j, memory) for the vectors of columns, two at a time where there are two: body takes
 // the number of vectors as a constant.
@@ -99,17 +103,6 @@ inline void ColumnGradients(const float* x, const float* dy, size_t rows, size_t
       const VNorm direct = hn::Mul(memory.Load(d, dy + j), memory.Load(d, multiplier + j));
       memory.Store(hn::Sub(direct, rest), d, dx + j);
     });
-  }
-}
-
-// body(task) for each task, on the executor's workers unless it is null.
-template <class Body>
-void RunTasks(Executor* executor, size_t tasks, const Body& body) {
-  if (executor == nullptr || tasks <= 1) {
-    for (size_t task = 0; task < tasks; ++task) body(task);
-  } else {
-    // One reference: it fits into a std::function without an allocation.
-    executor->Run(tasks, [&body](size_t task, size_t) { body(task); });
   }
 }
 
