@@ -69,8 +69,9 @@ void GatherRows(const Dataset& data, const std::vector<T>& raw, std::span<const 
   const float* scale = data.scale.data();
   const float* offset = data.offset.data();
   const bool one_for_all = data.scale.size() == 1;
+  const size_t step = data.text_step > 0 ? data.text_step : features;
   for (const uint32_t index : indices) {
-    const T* row = raw.data() + size_t{index} * features;
+    const T* row = raw.data() + index * step;
     if (one_for_all) {
       const float s = scale[0], o = offset[0];
       for (size_t j = 0; j < features; ++j) x[j] = static_cast<float>(row[j]) * s + o;
@@ -89,14 +90,33 @@ size_t Dataset::features() const {
                          [](size_t product, uint32_t extent) { return product * extent; });
 }
 
+size_t Dataset::size() const {
+  if (!labels.empty()) return labels.size();
+  const size_t row = features(), elements = u8.size() + f32.size();
+  if (text_step > 0) return elements <= row ? 0 : (elements - 1 - row) / text_step + 1;
+  return row == 0 ? 0 : elements / row;
+}
+
+size_t Dataset::LabelsPerRow() const {
+  if (text_step > 0) return features();
+  return labels.empty() ? 0 : 1;
+}
+
 void Dataset::Gather(std::span<const uint32_t> indices, float* x, int32_t* y) const {
   LINNET_CHECK_MSG(
       scale.size() == offset.size() && (scale.size() == 1 || scale.size() == features()),
       "SetScaling comes before Gather");
-  LINNET_CHECK(u8.size() + f32.size() == size() * features() && (u8.empty() || f32.empty()));
+  const size_t rows = size(), per_row = LabelsPerRow();
+  LINNET_CHECK(u8.empty() || f32.empty());
+  LINNET_CHECK(text_step > 0 || u8.size() + f32.size() == rows * features());
   for (size_t i = 0; i < indices.size(); ++i) {
-    LINNET_CHECK(indices[i] < size());
-    y[i] = labels[indices[i]];
+    LINNET_CHECK(indices[i] < rows);
+    if (text_step > 0) {
+      const uint8_t* next = u8.data() + indices[i] * text_step + 1;
+      std::copy(next, next + per_row, y + i * per_row);
+    } else if (per_row == 1) {
+      y[i] = labels[indices[i]];
+    }
   }
   if (!u8.empty()) {
     GatherRows(*this, u8, indices, x);
@@ -107,8 +127,9 @@ void Dataset::Gather(std::span<const uint32_t> indices, float* x, int32_t* y) co
 
 void SetScaling(Dataset& data, Scaling scaling) {
   const size_t features = data.features();
-  if (scaling == Scaling::kNone || (scaling == Scaling::kUnit && data.f32.empty())) {
-    data.scale = {scaling == Scaling::kNone ? 1.0f : 1.0f / 255};
+  const bool as_it_is = scaling == Scaling::kNone || data.text_step > 0;
+  if (as_it_is || (scaling == Scaling::kUnit && data.f32.empty())) {
+    data.scale = {as_it_is ? 1.0f : 1.0f / 255};
     data.offset = {0.0f};
     return;
   }
@@ -129,6 +150,8 @@ Status SetFixedScaling(Dataset& data, std::span<const float> mean,
   if (mean.size() != deviation.size() || (mean.size() != 1 && mean.size() != features))
     return Fail(Code::kInvalid, "data.mean and data.deviation have ", mean.size(), " and ",
                 deviation.size(), " values, wanted 1 or ", features, " (the features) in both");
+  if (data.text_step > 0)
+    return Fail(Code::kInvalid, "data.mean and data.deviation are given, a text has neither");
   std::vector<float> scale(mean.size()), offset(mean.size());
   for (size_t j = 0; j < mean.size(); ++j) {
     scale[j] = 1.0f / deviation[j];

@@ -152,6 +152,9 @@ Result<std::vector<DataView>> Partition(std::shared_ptr<const Dataset> data, std
   Parts parts;
   if (spec == "iid") {
     parts = SplitEqually(Shuffled(data->size(), random), clients);
+  } else if ((kind == "shards" || kind == "dirichlet") && data->labels.empty()) {
+    return Fail(Code::kInvalid, "partition \"", spec, "\" goes by labels, ", data->source,
+                " has none; iid is wanted");
   } else if (kind == "shards") {
     LINNET_TRY(const uint64_t per_client, ParseShards(argument));
     if (per_client > data->size() / clients) {

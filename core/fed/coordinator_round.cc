@@ -5,6 +5,7 @@
 
 #include "base/random.h"
 #include "fed/coordinator_machine.h"
+#include "fed/work.h"
 
 namespace linnet {
 namespace {
@@ -127,7 +128,7 @@ Invite CoordinatorMachine::MakeInvite(const AssignmentId& id) const {
   invite.base = digest_;
   invite.base_bytes = model_bytes_->size();
   invite.round_seed = RoundSeed();
-  invite.train = federation.train;
+  invite.train = TrainOfRound(federation.train, invite.round);
   invite.codec = {uint8_t(federation.upload.kind), federation.upload.bits};
   invite.max_abs = federation.limits.max_abs;
   invite.max_examples = federation.limits.max_examples;

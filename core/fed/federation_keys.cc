@@ -7,6 +7,8 @@
 #include <type_traits>
 #include <utility>
 
+#include "model/schedule.h"
+
 namespace linnet::federation_file {
 namespace {
 
@@ -160,6 +162,26 @@ Key NameKey() {
           set,        [](const Federation& f) { return Json(f.name); }};
 }
 
+Key ScheduleKey() {
+  const std::string wanted = "constant, step, exponential or cosine with its settings";
+  const auto set = [](Draft& draft, const Json& value) -> Status {
+    if (!value.is_string() || value.as_string().size() > 256 || HasControl(value.as_string()))
+      return Unwanted(value, "a text such as cosine:steps=100,end=0.1,by=round");
+    LINNET_TRY(const Schedule schedule, ParseSchedule(value.as_string()));
+    draft.federation.train.schedule = ScheduleText(schedule);
+    return {};
+  };
+  const auto get = [](const Federation& f) {
+    return f.train.schedule.empty() ? Json() : Json(f.train.schedule);
+  };
+  return {"train.schedule",
+          wanted,
+          "constant",
+          "of the learning rate, by=step of each round or by=round",
+          set,
+          get};
+}
+
 Key TargetKey() {
   const std::string wanted = "a number above 0 (accuracy: at most 1)";
   const auto set = [=](Draft& draft, const Json& value) -> Status {
@@ -267,16 +289,31 @@ const std::vector<Key>& Keys() {
   static const std::vector<Key> keys = {
       NameKey(),
       Text("model.builtin", 64, LINNET_FIELD(model.builtin), "this or model.file",
-           "mlp-2nn, mlp-256-128, cnn-small, softmax-regression"),
+           "mlp-2nn, cnn-mnist, autoencoder:19-8-19, ...: see linnet train --help"),
       Text("model.file", 1024, LINNET_FIELD(model.file), "this or model.builtin",
            "a .linnet file to start from"),
       Choice<std::string>("train.optimizer",
-                          {{"sgd", "sgd"}, {"momentum", "momentum"}, {"nesterov", "nesterov"}},
+                          {{"sgd", "sgd"},
+                           {"momentum", "momentum"},
+                           {"nesterov", "nesterov"},
+                           {"adam", "adam"},
+                           {"adamw", "adamw"}},
                           LINNET_FIELD(train.optimizer), "of the participants"),
       Real("train.learningRate", 0, 1000, LINNET_FIELD(train.learning_rate), "of the participants"),
+      ScheduleKey(),
       Real("train.momentum", 0, 1, LINNET_FIELD(train.momentum), "for momentum and nesterov"),
-      Real("train.weightDecay", 0, 1, LINNET_FIELD(train.weight_decay), "gradient + this * weight"),
+      Real("train.beta1", 0, 0.99999, LINNET_FIELD(train.beta1), "for adam and adamw"),
+      Real("train.beta2", 0, 0.99999, LINNET_FIELD(train.beta2), "for adam and adamw"),
+      Real("train.epsilon", 1e-30, 1, LINNET_FIELD(train.epsilon), "for adam and adamw"),
+      Real("train.weightDecay", 0, 1, LINNET_FIELD(train.weight_decay),
+           "gradient + this * weight; adamw: beside the gradient"),
+      Flag("train.decayWeightsOnly", LINNET_FIELD(train.decay_weights_only), "false",
+           "no decay of biases, nor of norms"),
       Real("train.clipNorm", 0, 1e9, LINNET_FIELD(train.clip_norm), "of the gradient, 0 = off"),
+      Real("train.clipValue", 0, 1e9, LINNET_FIELD(train.clip_value),
+           "of each element of the gradient, 0 = off"),
+      Real("train.proximal", 0, 1e6, LINNET_FIELD(train.proximal),
+           "FedProx: gradient + this * (weight - the round's weight)"),
       Integer("train.batchSize", 1, 65536, LINNET_FIELD(train.batch_size), "examples per step"),
       Integer("train.epochs", 1, 1000, LINNET_FIELD(train.epochs),
               "passes over own data per round"),

@@ -28,12 +28,7 @@ std::string_view VerdictName(Verdict verdict) {
 bool SameTask(const Invite& a, const Invite& b) {
   return a.round == b.round && a.base == b.base && a.round_seed == b.round_seed &&
          a.codec.kind == b.codec.kind && a.codec.bits == b.codec.bits && a.max_abs == b.max_abs &&
-         a.max_examples == b.max_examples && a.train.optimizer == b.train.optimizer &&
-         a.train.learning_rate == b.train.learning_rate && a.train.momentum == b.train.momentum &&
-         a.train.weight_decay == b.train.weight_decay && a.train.clip_norm == b.train.clip_norm &&
-         a.train.batch_size == b.train.batch_size && a.train.epochs == b.train.epochs &&
-         a.train.max_steps == b.train.max_steps && a.train.client == b.train.client &&
-         a.train.client_config == b.train.client_config;
+         a.max_examples == b.max_examples && a.train == b.train;
 }
 
 }  // namespace

@@ -20,16 +20,18 @@ double FlopPerExample(const Graph& graph) { return 2.0 * double(graph.ParamCount
 Result<TrainOptions> MakeTrainOptions(const TrainSettings& settings) {
   TrainOptions options;
   using Optimizer = TrainOptions::Optimizer;
-  if (settings.optimizer == "sgd") {
-    options.optimizer = Optimizer::kSgd;
-  } else if (settings.optimizer == "momentum") {
-    options.optimizer = Optimizer::kMomentum;
-  } else if (settings.optimizer == "nesterov") {
-    options.optimizer = Optimizer::kNesterov;
-  } else {
+  constexpr std::pair<std::string_view, Optimizer> kOptimizers[] = {
+      {"sgd", Optimizer::kSgd},           {"momentum", Optimizer::kMomentum},
+      {"nesterov", Optimizer::kNesterov}, {"adam", Optimizer::kAdam},
+      {"adamw", Optimizer::kAdamW},
+  };
+  const auto found = std::ranges::find(kOptimizers, settings.optimizer,
+                                       &std::pair<std::string_view, Optimizer>::first);
+  if (found == std::end(kOptimizers)) {
     return Fail(Code::kUnsupported, "train.optimizer: found \"", settings.optimizer,
-                "\", wanted sgd, momentum or nesterov");
+                "\", wanted sgd, momentum, nesterov, adam or adamw");
   }
+  options.optimizer = found->second;
   if (settings.client != "sgd")
     return Fail(Code::kUnsupported, "the strategy asks for client \"", settings.client,
                 "\"; this participant offers sgd");
@@ -40,7 +42,27 @@ Result<TrainOptions> MakeTrainOptions(const TrainSettings& settings) {
   options.momentum = settings.momentum;
   options.weight_decay = settings.weight_decay;
   options.clip_norm = settings.clip_norm;
+  options.clip_value = settings.clip_value;
+  options.proximal = settings.proximal;
+  options.beta1 = settings.beta1;
+  options.beta2 = settings.beta2;
+  options.epsilon = settings.epsilon;
+  options.decay_weights_only = settings.decay_weights_only;
+  if (!settings.schedule.empty()) {
+    LINNET_TRY(options.schedule, ParseSchedule(settings.schedule));
+  }
   return options;
+}
+
+TrainSettings TrainOfRound(const TrainSettings& settings, uint64_t round) {
+  TrainSettings told = settings;
+  if (told.schedule.empty()) return told;
+  const Result<Schedule> schedule = ParseSchedule(told.schedule);
+  LINNET_CHECK_MSG(schedule.has_value(), "a federation's schedule is checked when it is read");
+  if (!schedule->by_round) return told;
+  told.learning_rate *= schedule->At(round - 1);
+  told.schedule.clear();
+  return told;
 }
 
 void SplitHoldout(const DataView& all, const Seed& seed, DataView& train, DataView& holdout) {
@@ -76,6 +98,7 @@ bool TrainWork::Run(size_t max_steps) {
     if (!trainer) return fail(trainer.error());
     trainer_ = std::move(*trainer);
     std::ranges::copy(base->parameters, trainer_->parameters().begin());
+    if (options->proximal > 0) trainer_->SetTerms({.anchor = base->parameters, .constant = {}});
     order_ = train.rows;
     if (max_examples > 0 && order_.size() > max_examples) {
       RandomStream(shuffle_seed, ~0ull).Shuffle(std::span(order_));

@@ -82,6 +82,10 @@ class EvaluateWork : public Work {
 // there are two rows), fixed by the seed. The rest is moved to `train`.
 void SplitHoldout(const DataView& all, const Seed& seed, DataView& train, DataView& holdout);
 
+// What the participants of a round are told: a schedule by round (counted from 1) has become part
+// of the learning rate.
+TrainSettings TrainOfRound(const TrainSettings& settings, uint64_t round);
+
 // The optimizer's options of `settings`; kUnsupported names an unknown optimizer or client.
 Result<TrainOptions> MakeTrainOptions(const TrainSettings& settings);
 

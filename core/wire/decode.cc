@@ -149,7 +149,14 @@ TrainSettings Read(schema::TrainSettings::Reader r) {
           .epochs = r.getEpochs(),
           .max_steps = r.getMaxSteps(),
           .client = LabelOf(r.getClient(), "train.client"),
-          .client_config = TextOf(r.getClientConfig(), "train.clientConfig")};
+          .client_config = TextOf(r.getClientConfig(), "train.clientConfig"),
+          .clip_value = NotNegative(r.getClipValue(), "train.clipValue"),
+          .proximal = NotNegative(r.getProximal(), "train.proximal"),
+          .beta1 = NotNegative(r.getBeta1(), "train.beta1"),
+          .beta2 = NotNegative(r.getBeta2(), "train.beta2"),
+          .epsilon = NotNegative(r.getEpsilon(), "train.epsilon"),
+          .decay_weights_only = r.getDecayWeightsOnly(),
+          .schedule = TextOf(r.getSchedule(), "train.schedule")};
 }
 
 // ---- Session

@@ -73,6 +73,13 @@ void Write(const TrainSettings& m, schema::TrainSettings::Builder b) {
   b.setMaxSteps(m.max_steps);
   b.setClient(Label(m.client));
   b.setClientConfig(Checked(m.client_config, kMaxText, TextKind::kText));
+  b.setClipValue(Finite(m.clip_value, 0));
+  b.setProximal(Finite(m.proximal, 0));
+  b.setBeta1(Finite(m.beta1, 0));
+  b.setBeta2(Finite(m.beta2, 0));
+  b.setEpsilon(Finite(m.epsilon, 0));
+  b.setDecayWeightsOnly(m.decay_weights_only);
+  b.setSchedule(Checked(m.schedule, kMaxText, TextKind::kText));
 }
 
 // ---- Session
@@ -267,7 +274,7 @@ void Write(const EvaluateReport& m, Envelope envelope) {
 // ---- Frames
 
 // Words that structs, digests and ids of any message take, generously (the longest, invite, has
-// 29).
+// 33).
 constexpr size_t kFixedWords = 64;
 
 // Words of the segment at most: so that it is one allocation, made before it is filled.
@@ -285,6 +292,7 @@ size_t SegmentWords(const Message& message) {
           add(m.train.optimizer.size());
           add(m.train.client.size());
           add(m.train.client_config.size());
+          add(m.train.schedule.size());
         }
         if constexpr (std::is_same_v<T, Welcome>) {
           add(m.model_name.size());

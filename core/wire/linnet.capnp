@@ -213,16 +213,23 @@ struct ModelChunk {
 struct TrainSettings {
   # How to train, the same for all participants of a round. A participant that will not (its own caps
   # on bytes, steps, seconds) or cannot answers decline.
-  optimizer @0 :Text;      # label: sgd, momentum, nesterov
+  optimizer @0 :Text;      # label: sgd, momentum, nesterov, adam, adamw
   learningRate @1 :Float32;  # >= 0
   momentum @2 :Float32;    # for momentum and nesterov, >= 0
   weightDecay @3 :Float32; # gradient + weightDecay * weight, >= 0
-  clipNorm @4 :Float32;    # of the gradient, 0 = off
+  clipNorm @4 :Float32;    # of the loss's gradient, 0 = off
   batchSize @5 :UInt32;    # examples, at least 1
   epochs @6 :UInt32;       # passes over the participant's examples
   maxSteps @7 :UInt32;     # 0 = no limit
   client @8 :Text;         # label: how the strategy wants training done (org.linnet.client/1): sgd, prox
   clientConfig @9 :Text;   # the strategy's settings for it: canonical JSON, or empty
+  clipValue @10 :Float32;  # of each element of the loss's gradient, before clipNorm; 0 = off
+  proximal @11 :Float32;   # gradient + proximal * (weight - weight of the base), >= 0
+  beta1 @12 :Float32 = 0.9;      # for adam and adamw, >= 0
+  beta2 @13 :Float32 = 0.999;    # for adam and adamw, >= 0
+  epsilon @14 :Float32 = 1e-8;   # for adam and adamw, >= 0
+  decayWeightsOnly @15 :Bool;    # weightDecay spares tensors of one dimension
+  schedule @16 :Text;      # of the learning rate over the steps of the round: "cosine:steps=100,end=0.1", empty = constant
 }
 
 struct CodecSettings {

@@ -107,12 +107,15 @@ struct ModelChunk {
 
 // How to train; the same for all participants of a round.
 struct TrainSettings {
-  std::string optimizer = "sgd";  // sgd, momentum, nesterov
+  std::string optimizer = "sgd";  // sgd, momentum, nesterov, adam, adamw
   float learning_rate = 0.1f, momentum = 0.9f, weight_decay = 0, clip_norm = 0;
   uint32_t batch_size = 10, epochs = 1;
   uint32_t max_steps = 0;       // 0 = no limit
   std::string client = "sgd";   // org.linnet.client/1: sgd, prox, ...
   std::string client_config{};  // blob 3 of the strategy, canonical JSON or empty
+  float clip_value = 0, proximal = 0, beta1 = 0.9f, beta2 = 0.999f, epsilon = 1e-8f;
+  bool decay_weights_only = false;
+  std::string schedule{};  // of the learning rate, as ParseSchedule reads it; empty = constant
   friend bool operator==(const TrainSettings&, const TrainSettings&) = default;
 };
 struct CodecSettings {

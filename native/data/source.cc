@@ -7,11 +7,13 @@
 #include "data/strokes.h"
 #include "native/data/csv.h"
 #include "native/data/idx.h"
+#include "native/data/npy.h"
+#include "native/data/text.h"
 
 namespace linnet {
 namespace {
 
-constexpr std::array<std::string_view, 3> kKinds = {"strokes", "mnist", "csv"};
+constexpr std::array<std::string_view, 5> kKinds = {"strokes", "mnist", "csv", "npy", "text"};
 constexpr std::array<std::string_view, 2> kCsvKeys = {"label", "test"};
 constexpr std::string_view kCsvUsage = "csv:TRAIN?label=NAME&test=TEST";
 
@@ -63,9 +65,12 @@ Result<TrainTest> OpenSource(std::string_view source) {
   if (kind == "strokes" && !colon) return OpenStrokes(source);
   if (kind == "mnist" && colon && !rest.empty()) return OpenMnist(std::string(rest));
   if (kind == "csv" && colon) return OpenCsv(rest);
+  if (kind == "npy" && colon) return OpenNpy(rest);
+  if (kind == "text" && colon) return OpenText(rest);
   return Fail(Code::kInvalid, "data source \"", source,
               "\" is not known (nearest: ", NearestName(kind, kKinds),
-              "); strokes?writers=0-99&per=100&seed=1, mnist:DIR or ", kCsvUsage, " is wanted");
+              "); strokes?writers=0-99&per=100&seed=1, mnist:DIR, ", kCsvUsage,
+              ", npy:X.npy,Y.npy or text:FILE?context=64 is wanted");
 }
 
 }  // namespace linnet

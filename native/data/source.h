@@ -1,4 +1,5 @@
-// Where examples come from, by name: "strokes", "mnist:DIR", "csv:TRAIN?label=NAME&test=TEST".
+// Where examples come from, by name: "strokes", "mnist:DIR", "csv:TRAIN?label=NAME&test=TEST",
+// "npy:X,Y", "text:FILE".
 #ifndef LINNET_NATIVE_DATA_SOURCE_H_
 #define LINNET_NATIVE_DATA_SOURCE_H_
 
@@ -20,6 +21,8 @@ struct TrainTest {
 // strokes?writers=0-99&per=100&seed=1   drawn here (data/strokes.h); no test part
 // mnist:DIR                            IDX files by their usual names, gzipped or not (idx.h)
 // csv:TRAIN?label=NAME&test=TEST       numeric features (csv.h); test= may be left out
+// npy:X.npy,Y.npy                      NumPy's arrays with labels or target values (npy.h)
+// text:FILE?context=64                 windows of bytes; the last tenth is the test part (text.h)
 // Errors name the file or line, what was found and what was wanted; an unknown kind is answered
 // with the nearest known one.
 Result<TrainTest> OpenSource(std::string_view source);

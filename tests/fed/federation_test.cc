@@ -4,6 +4,7 @@
 #include <fstream>
 #include <iterator>
 
+#include "fed/work.h"
 #include "gtest/gtest.h"
 
 namespace linnet {
@@ -60,7 +61,8 @@ const Refused kRefused[] = {
     {"UnknownKey", Small(R"("train": {"learningrate": 0.1})"),
      "train.learningrate: unknown key; the nearest known one is train.learningRate (here: "
      "optimizer, "
-     "learningRate, momentum, weightDecay, clipNorm, batchSize, epochs, maxSteps)"},
+     "learningRate, schedule, momentum, beta1, beta2, epsilon, weightDecay, decayWeightsOnly, "
+     "clipNorm, clipValue, proximal, batchSize, epochs, maxSteps)"},
     {"UnknownDeepKey", Small(R"("round": {"target": {"metrik": "loss"}})"),
      "round.target.metrik: unknown key; the nearest known one is round.target.metric (here: "
      "metric, "
@@ -87,8 +89,16 @@ const Refused kRefused[] = {
      "train.learningRate: found -0.1, wanted a number in 0..1000"},
     {"TextForNumber", Small(R"("train": {"learningRate": "0.1"})"),
      R"(train.learningRate: found "0.1", wanted a number in 0..1000)"},
-    {"UnknownOptimizer", Small(R"("train": {"optimizer": "adam"})"),
-     R"(train.optimizer: found "adam", wanted one of sgd, momentum, nesterov)"},
+    {"UnknownOptimizer", Small(R"("train": {"optimizer": "lion"})"),
+     R"(train.optimizer: found "lion", wanted one of sgd, momentum, nesterov, adam, adamw)"},
+    {"ScheduleIsNoText", Small(R"("train": {"schedule": 3})"),
+     "train.schedule: found 3, wanted a text such as cosine:steps=100,end=0.1,by=round"},
+    {"UnknownSchedule", Small(R"("train": {"schedule": "cosin"})"),
+     R"(train.schedule: schedule: found "cosin", wanted constant, step:every=100,factor=0.5)"},
+    {"ScheduleWithoutItsSteps", Small(R"("train": {"schedule": "cosine:by=round"})"),
+     "train.schedule: schedule: cosine:by=round has no steps"},
+    {"BetaOfOne", Small(R"("train": {"optimizer": "adam", "beta1": 1})"),
+     "train.beta1: found 1, wanted a number in 0..0.99999"},
     {"UnknownScale", Small(R"("data": {"scale": "standart"})"),
      R"(data.scale: found "standart", wanted one of none, unit, standard)"},
     {"MeanIsEmpty", Small(R"("data": {"scale": "standard", "mean": []})"),
@@ -195,7 +205,9 @@ constexpr const char* kFull = R"({
   "name": "digits",
   "model": {"builtin": "cnn-small"},
   "train": {"optimizer": "nesterov", "learningRate": 0.05, "momentum": 0.8, "weightDecay": 1e-4,
-            "clipNorm": 5, "batchSize": 32, "epochs": 2, "maxSteps": 100},
+            "clipNorm": 5, "batchSize": 32, "epochs": 2, "maxSteps": 100, "clipValue": 2,
+            "proximal": 0.5, "beta1": 0.8, "beta2": 0.9, "epsilon": 1e-6, "decayWeightsOnly": true,
+            "schedule": "cosine:steps=50,by=round"},
   "data": {"scale": "standard"},
   "strategy": {"id": "fedadam", "config": {"beta1": 0.9, "deep": {"x": [1]}}},
   "round": {"cohort": 20, "minimum": 15, "overSelect": 1.1, "deadlineMs": 5000, "maxRounds": 7,
@@ -215,7 +227,14 @@ TEST(FederationTest, EveryKeyReachesItsField) {
                                     .clip_norm = 5,
                                     .batch_size = 32,
                                     .epochs = 2,
-                                    .max_steps = 100}));
+                                    .max_steps = 100,
+                                    .clip_value = 2,
+                                    .proximal = 0.5f,
+                                    .beta1 = 0.8f,
+                                    .beta2 = 0.9f,
+                                    .epsilon = 1e-6f,
+                                    .decay_weights_only = true,
+                                    .schedule = "cosine:steps=50,end=0,by=round"}));
   EXPECT_EQ(f.scale, Scaling::kStandard);
   EXPECT_EQ(f.strategy.id, "fedadam");
   EXPECT_EQ(f.strategy.config.Dump(), R"({"beta1":0.9,"deep":{"x":[1]}})");
@@ -275,7 +294,9 @@ TEST(FederationTest, TheCanonicalFileHasEveryDefaultAndReadsAsTheSame) {
   EXPECT_EQ(
       json.Dump(),
       R"({"name":"f","model":{"builtin":"mlp-2nn"},"train":{"optimizer":"sgd",)"
-      R"("learningRate":0.1,"momentum":0.9,"weightDecay":0.0,"clipNorm":0.0,"batchSize":10,)"
+      R"("learningRate":0.1,"momentum":0.9,"beta1":0.9,"beta2":0.999,"epsilon":1e-08,)"
+      R"("weightDecay":0.0,"decayWeightsOnly":false,"clipNorm":0.0,"clipValue":0.0,)"
+      R"("proximal":0.0,"batchSize":10,)"
       R"("epochs":1,"maxSteps":0},"data":{"scale":"unit"},"strategy":{"id":"fedavg",)"
       R"("config":{}},"round":{"cohort":10,"minimum":8,"overSelect":1.0,"deadlineMs":60000,"intervalMs":0,)"
       R"("maxRounds":200},"limits":{"maxAbs":64.0,"maxExamples":65536},"evaluate":{"every":1,)"
@@ -288,6 +309,20 @@ TEST(FederationTest, TheCanonicalFileHasEveryDefaultAndReadsAsTheSame) {
   }
 }
 
+TEST(FederationTest, AScheduleByRoundIsAppliedByTheCoordinatorAndOneByStepIsPassedOn) {
+  const TrainSettings by_round{.learning_rate = 0.5f,
+                               .schedule = "step:every=2,factor=0.5,by=round"};
+  for (const auto& [round, rate] : {std::pair{1, 0.5f}, {2, 0.5f}, {3, 0.25f}, {5, 0.125f}}) {
+    const TrainSettings told = TrainOfRound(by_round, uint64_t(round));
+    EXPECT_EQ(told.learning_rate, rate) << round;
+    EXPECT_EQ(told.schedule, "");
+  }
+  const TrainSettings by_step{.learning_rate = 0.5f, .schedule = "step:every=2,factor=0.5"};
+  EXPECT_EQ(TrainOfRound(by_step, 9), by_step);
+  EXPECT_EQ(MakeTrainOptions(by_step).value().schedule,
+            (Schedule{.kind = Schedule::Kind::kStep, .steps = 2, .factor = 0.5f}));
+}
+
 TEST(FederationTest, ParticipantsSeeWhatTheyNeedAndNothingOfTheServer) {
   Federation f = Parsed(kFull);
   f.model = {.builtin = "", .file = "/home/me/models/start.linnet"};
@@ -295,7 +330,9 @@ TEST(FederationTest, ParticipantsSeeWhatTheyNeedAndNothingOfTheServer) {
   EXPECT_EQ(
       shown.Dump(),
       R"({"name":"digits","model":{"file":"start.linnet"},"train":{"optimizer":"nesterov",)"
-      R"("learningRate":0.05,"momentum":0.8,"weightDecay":0.0001,"clipNorm":5.0,)"
+      R"("learningRate":0.05,"schedule":"cosine:steps=50,end=0,by=round","momentum":0.8,)"
+      R"("beta1":0.8,"beta2":0.9,"epsilon":1e-06,"weightDecay":0.0001,"decayWeightsOnly":true,)"
+      R"("clipNorm":5.0,"clipValue":2.0,"proximal":0.5,)"
       R"("batchSize":32,"epochs":2,"maxSteps":100},"data":{"scale":"standard"},)"
       R"("strategy":{"id":"fedadam"},"round":{"cohort":20,"minimum":15,"overSelect":1.1,)"
       R"("deadlineMs":5000,"intervalMs":0,"maxRounds":7,"target":{"metric":"loss","value":0.25}},)"

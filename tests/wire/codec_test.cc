@@ -193,6 +193,25 @@ TEST(WireGoldenTest, EveryMessageHasAGoldenFileAndItsBytes) {
   }
 }
 
+// golden/older holds frames from before fields were added to their messages.
+TEST(WireGoldenTest, AnInvitationFromBeforeTheOptimizersIsReadWithTheirDefaults) {
+  std::ifstream file(LINNET_SOURCE_DIR "/tests/wire/golden/older/invite.bin", std::ios::binary);
+  ASSERT_TRUE(file.good());
+  const Bytes frame{std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()};
+  const Message message = Decoded(frame);
+  const TrainSettings& train = std::get<Invite>(message).train;
+  EXPECT_EQ(train.optimizer, "nesterov");
+  EXPECT_EQ(train.client_config, R"({"mu":0.01})");
+  const TrainSettings usual;
+  EXPECT_EQ(train.beta1, usual.beta1);
+  EXPECT_EQ(train.beta2, usual.beta2);
+  EXPECT_EQ(train.epsilon, usual.epsilon);
+  EXPECT_EQ(train.clip_value, 0);
+  EXPECT_EQ(train.proximal, 0);
+  EXPECT_FALSE(train.decay_weights_only);
+  EXPECT_EQ(train.schedule, "");
+}
+
 #if GTEST_HAS_DEATH_TEST
 TEST(WireDeathTest, OurOwnMistakesAreNotSent) {
   EXPECT_DEATH(EncodeMessage(UpdateChunk{.data = Bytes(kMaxChunk + 1)}), "check failed");
