@@ -49,7 +49,9 @@ Result<TrainOptions> MakeTrainOptions(const TrainSettings& settings) {
   options.epsilon = settings.epsilon;
   options.decay_weights_only = settings.decay_weights_only;
   if (!settings.schedule.empty()) {
-    LINNET_TRY(options.schedule, ParseSchedule(settings.schedule));
+    const auto schedule = ParseSchedule(settings.schedule);
+    if (!schedule) return Annotate(schedule.error(), "train.schedule");
+    options.schedule = *schedule;
   }
   return options;
 }

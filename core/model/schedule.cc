@@ -32,7 +32,7 @@ constexpr std::array<Form, 4> kForms = {{
 
 std::unexpected<Error> Unwanted(std::string_view key, std::string_view value,
                                 std::string_view wanted) {
-  return Fail(Code::kInvalid, "schedule: ", key, "=", value, ": ", wanted, " is wanted");
+  return Fail(Code::kInvalid, key, "=", value, ": ", wanted, " is wanted");
 }
 
 Status SetSteps(std::string_view key, std::string_view text, uint64_t least, uint64_t& out) {
@@ -66,7 +66,7 @@ Status SetOption(const Form& form, std::string_view pair, Schedule& schedule) {
     if (key == form.steps_key) return SetSteps(key, value, 1, schedule.steps);
     if (key == form.factor_key) return SetFactor(key, value, schedule.factor);
   }
-  return Fail(Code::kInvalid, "schedule: ", form.name, " has no \"", key, "\"; wanted is ", kUsage);
+  return Fail(Code::kInvalid, form.name, " has no \"", key, "\"; wanted is ", kUsage);
 }
 
 }  // namespace
@@ -100,7 +100,7 @@ Result<Schedule> ParseSchedule(std::string_view text) {
   const std::string_view name = text.substr(0, colon);
   const auto form = std::ranges::find(kForms, name, &Form::name);
   if (form == kForms.end()) {
-    return Fail(Code::kInvalid, "schedule: found \"", text, "\", wanted ", kUsage);
+    return Fail(Code::kInvalid, "found \"", text, "\", wanted ", kUsage);
   }
   schedule.kind = form->kind;
   if (form->kind != Kind::kConstant) schedule.steps = 0, schedule.factor = -1.0f;
@@ -112,11 +112,11 @@ Result<Schedule> ParseSchedule(std::string_view text) {
     rest = comma == std::string_view::npos ? std::string_view() : rest.substr(comma + 1);
   }
   if (schedule.steps == 0 || schedule.factor < 0) {
-    return Fail(Code::kInvalid, "schedule: ", text, " has no ",
+    return Fail(Code::kInvalid, text, " has no ",
                 schedule.steps == 0 ? form->steps_key : form->factor_key, "; wanted is ", kUsage);
   }
   if (form->kind == Kind::kCosine && schedule.steps <= schedule.warmup) {
-    return Fail(Code::kInvalid, "schedule: steps=", schedule.steps, ": more than the warm-up's ",
+    return Fail(Code::kInvalid, "steps=", schedule.steps, ": more than the warm-up's ",
                 schedule.warmup, " is wanted");
   }
   return schedule;

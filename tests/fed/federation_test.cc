@@ -94,9 +94,13 @@ const Refused kRefused[] = {
     {"ScheduleIsNoText", Small(R"("train": {"schedule": 3})"),
      "train.schedule: found 3, wanted a text such as cosine:steps=100,end=0.1,by=round"},
     {"UnknownSchedule", Small(R"("train": {"schedule": "cosin"})"),
-     R"(train.schedule: schedule: found "cosin", wanted constant, step:every=100,factor=0.5)"},
+     "train.schedule: found \"cosin\", wanted constant, step:every=100,factor=0.5, "
+     "exponential:every=100,factor=0.9 or "
+     "cosine:steps=2000,end=0.1, each also with warmup=N and by=round"},
     {"ScheduleWithoutItsSteps", Small(R"("train": {"schedule": "cosine:by=round"})"),
-     "train.schedule: schedule: cosine:by=round has no steps"},
+     "train.schedule: cosine:by=round has no steps; wanted is constant, step:every=100,factor=0.5, "
+     "exponential:every=100,factor=0.9 or "
+     "cosine:steps=2000,end=0.1, each also with warmup=N and by=round"},
     {"BetaOfOne", Small(R"("train": {"optimizer": "adam", "beta1": 1})"),
      "train.beta1: found 1, wanted a number in 0..0.99999"},
     {"UnknownScale", Small(R"("data": {"scale": "standart"})"),

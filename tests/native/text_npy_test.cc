@@ -96,7 +96,7 @@ TEST(TextTest, TheLastTenthOfTheBytesIsTheTestPart) {
   EXPECT_EQ(parts.test->u8.size(), 101u);
   EXPECT_EQ(parts.train->size(), 908u - 16);
   EXPECT_EQ(parts.train->classes, 256u);
-  const auto small = ParseText(std::string(165, 'a'), "t", {.context = 16});
+  const auto small = ParseText(std::string(160, 'a'), "t", {.context = 16});
   ASSERT_FALSE(small);
   EXPECT_TRUE(small.error().message.contains("more than the context of 16"))
       << small.error().message;
