@@ -76,12 +76,12 @@ void ComputeRow(const Image& v, const Run& r, size_t row) {
         ComputePositions<kColumns>(v, r, row, c, column, at, memory);
       });
     }
-    for (; column + 2 <= end; column += 2) {
+    for (; column + 4 <= end; column += 4) {
       ForEachVector(DC(), v.channels, [&](size_t at, auto memory) HWY_ATTR {
-        ComputePositions<2>(v, r, row, c, column, at, memory);
+        ComputePositions<4>(v, r, row, c, column, at, memory);
       });
     }
-    if (column < end) {
+    for (; column < end; ++column) {
       ForEachVector(DC(), v.channels, [&](size_t at, auto memory) HWY_ATTR {
         ComputePositions<1>(v, r, row, c, column, at, memory);
       });

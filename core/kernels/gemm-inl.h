@@ -52,19 +52,24 @@ HWY_INLINE void ForEachPanel(size_t n, size_t vectors, size_t lanes, const Body&
 }
 
 // Calls body(first row, rows) for `rows` cut into the fewest, and most equal, tiles of at most
-// max_rows.
+// max_rows: for `count` of them at most, from the tile `first` on.
 template <class Body>
-HWY_INLINE void ForEachRowTile(size_t rows, size_t max_rows, const Body& body) {
-  if (rows == 0) return;
+HWY_INLINE void ForEachRowTile(size_t rows, size_t max_rows, size_t first, size_t count,
+                               const Body& body) {
   const size_t tiles = DivideUp(rows, max_rows);
-  const size_t height = rows / tiles;
-  size_t taller = rows % tiles;
-  for (size_t row = 0; row < rows;) {
-    const size_t here = taller > 0 ? height + 1 : height;
-    if (taller > 0) --taller;
+  if (first >= tiles) return;
+  const size_t height = rows / tiles, taller = rows % tiles;
+  const size_t end = HWY_MIN(tiles, first + count);
+  size_t row = first * height + HWY_MIN(first, taller);
+  for (size_t tile = first; tile < end; ++tile) {
+    const size_t here = tile < taller ? height + 1 : height;
     body(row, here);
     row += here;
   }
+}
+template <class Body>
+HWY_INLINE void ForEachRowTile(size_t rows, size_t max_rows, const Body& body) {
+  ForEachRowTile(rows, max_rows, 0, rows, body);
 }
 
 // Rows of the tallest tile when m rows are cut up.
@@ -87,29 +92,34 @@ inline void PackRows(const float* src, size_t ld, size_t rows, size_t columns, s
 inline void PackColumns(const float* src, size_t ld, size_t rows, size_t columns, size_t width,
                         float* out) {
   const hn::FixedTag<float, 4> d;
-  size_t j = 0;
-  for (; j + 4 <= columns; j += 4) {
-    const float* from = src + j * ld;
-    size_t p = 0;
-    for (; p + 4 <= rows; p += 4) {
-      auto r0 = hn::LoadU(d, from + p), r1 = hn::LoadU(d, from + ld + p);
-      auto r2 = hn::LoadU(d, from + 2 * ld + p), r3 = hn::LoadU(d, from + 3 * ld + p);
-      Transpose4(r0, r1, r2, r3);
-      float* to = out + p * width + j;
-      hn::StoreU(r0, d, to);
-      hn::StoreU(r1, d, to + width);
-      hn::StoreU(r2, d, to + 2 * width);
-      hn::StoreU(r3, d, to + 3 * width);
+  // A cache line of each column at a time.
+  constexpr size_t kLine = 16;
+  for (size_t begin = 0; begin < rows; begin += kLine) {
+    const size_t end = HWY_MIN(begin + kLine, rows);
+    size_t j = 0;
+    for (; j + 4 <= columns; j += 4) {
+      const float* from = src + j * ld;
+      size_t p = begin;
+      for (; p + 4 <= end; p += 4) {
+        auto r0 = hn::LoadU(d, from + p), r1 = hn::LoadU(d, from + ld + p);
+        auto r2 = hn::LoadU(d, from + 2 * ld + p), r3 = hn::LoadU(d, from + 3 * ld + p);
+        Transpose4(r0, r1, r2, r3);
+        float* to = out + p * width + j;
+        hn::StoreU(r0, d, to);
+        hn::StoreU(r1, d, to + width);
+        hn::StoreU(r2, d, to + 2 * width);
+        hn::StoreU(r3, d, to + 3 * width);
+      }
+      for (; p < end; ++p) {
+        for (size_t i = 0; i < 4; ++i) out[p * width + j + i] = from[i * ld + p];
+      }
     }
-    for (; p < rows; ++p) {
-      for (size_t i = 0; i < 4; ++i) out[p * width + j + i] = from[i * ld + p];
+    for (; j < columns; ++j) {
+      for (size_t p = begin; p < end; ++p) out[p * width + j] = src[j * ld + p];
     }
-  }
-  for (; j < columns; ++j) {
-    for (size_t p = 0; p < rows; ++p) out[p * width + j] = src[j * ld + p];
-  }
-  for (; j < width; ++j) {
-    for (size_t p = 0; p < rows; ++p) out[p * width + j] = 0;
+    for (; j < width; ++j) {
+      for (size_t p = begin; p < end; ++p) out[p * width + j] = 0;
+    }
   }
 }
 
@@ -129,12 +139,17 @@ inline void StoreTile(const float* tile, size_t tile_row, size_t rows, size_t co
   }
 }
 
-// Computes one tile into `columns` of C; a partial one by way of the stack. `tile.b` holds whole
-// vectors.
+// Computes one tile into the columns of C that the panel has; where there are no cheap masks, a
+// partial one by way of the stack. `tile.b` holds whole vectors.
 HWY_INLINE void RunTile(const MicroKernels& micro, const Panel& panel, size_t rows,
                         const Tile& tile) {
   const MicroKernel kernel = micro.kernels[rows][panel.log2_vectors];
   if (!panel.partial) return kernel(tile);
+  if (micro.stores_parts) {
+    Tile part = tile;
+    part.last_lanes = panel.columns % micro.lanes;
+    return kernel(part);
+  }
   HWY_ALIGN float whole[kMaxTileRows * kMaxTileVectors * kMaxTileLanes];
   Tile inner = tile;
   inner.c = whole;

@@ -17,12 +17,12 @@ namespace {
 // Rows and columns of the block of B that passes the tiles of C: 2 MiB at most, of which a panel of
 // two vectors of 16 is 128 KiB. Tiles use each vector of B often enough to read it from L2.
 constexpr size_t kBlockK = 1024, kBlockN = 512;
-// Rows of the block of A that passes each panel of B. With the panel it is the unit of work.
-constexpr size_t kBlockM = 128;
+// Tiles of a panel of C that make a unit of work: their rows of A pass the panel of B together.
+constexpr size_t kBlockTiles = 12;
 // Rows of B are read in place, unless they lie a page or more apart and enough tiles share them.
 constexpr size_t kFarApart = 1024, kPackTiles = 3;
 // With a transposed B, dot products beat packing up to this height and from this depth.
-constexpr size_t kDotMaxM = 256, kDotMinK = 32;
+constexpr size_t kDotMaxM = 72, kDotMinK = 32;
 
 }  // namespace
 }  // namespace linnet
@@ -71,20 +71,20 @@ void MultiplyBlock(const MicroKernels& micro, size_t vectors, const GemmArgs& ar
     PackPanel(args, k0, k, n0 + panel.column, panel.columns, panel.vectors * micro.lanes,
               args.workspace + panel.column * k);
   };
-  const auto compute = [&](const Panel& panel, size_t m0, size_t m) {
+  const auto compute = [&](const Panel& panel, size_t first_tile) {
     const size_t column = n0 + panel.column, width = panel.vectors * micro.lanes;
     const float* b = args.packed_b     ? args.b + column * args.k + k0 * width
                      : in_place(panel) ? args.b + k0 * args.ldb + column
                                        : args.workspace + panel.column * k;
-    ForEachRowTile(m, micro.max_rows, [&](size_t row, size_t rows) {
+    ForEachRowTile(args.m, micro.max_rows, first_tile, kBlockTiles, [&](size_t row, size_t rows) {
       RunTile(micro, panel, rows,
-              Tile{.a = args.a + (m0 + row) * a_row + k0 * a_step,
+              Tile{.a = args.a + row * a_row + k0 * a_step,
                    .a_row = a_row,
                    .a_step = a_step,
                    .b = b,
                    .b_row = in_place(panel) ? args.ldb : width,
                    .steps = k,
-                   .c = args.c + (m0 + row) * args.ldc + column,
+                   .c = args.c + row * args.ldc + column,
                    .c_row = args.ldc,
                    .bias = last && args.bias != nullptr ? args.bias + column : nullptr,
                    .accumulate = args.accumulate || k0 > 0,
@@ -102,8 +102,8 @@ void MultiplyBlock(const MicroKernels& micro, size_t vectors, const GemmArgs& ar
       ++index;
     });
   };
-  const size_t blocks = DivideUp(args.m, kBlockM);
-  const Tasks tasks(blocks * panels, 2 * HWY_MIN(args.m, kBlockM) * (n / panels) * k);
+  const size_t blocks = DivideUp(DivideUp(args.m, micro.max_rows), kBlockTiles);
+  const Tasks tasks(blocks * panels, 2 * (args.m / blocks) * (n / panels) * k);
   const bool parallel = IsParallel(args.executor, tasks.Count());
   if (parallel) {
     // Packing is counted as some operations per element.
@@ -117,8 +117,7 @@ void MultiplyBlock(const MicroKernels& micro, size_t vectors, const GemmArgs& ar
       for_panels(panel_index, panel_index + count, [&](const Panel& panel) {
         // Alone, a panel is used while it is still near.
         if (!parallel && block == 0) pack_panel(panel);
-        const size_t m0 = block * kBlockM;
-        compute(panel, m0, HWY_MIN(kBlockM, args.m - m0));
+        compute(panel, block * kBlockTiles);
       });
       first += count;
     }

@@ -28,6 +28,9 @@ constexpr size_t kMaxRows = HWY_ARCH_ARM_A64         ? 6
                             : HWY_TARGET <= HWY_AVX2 ? 6
                                                      : 4;
 
+// Where masks are cheap.
+constexpr bool kStoresParts = HWY_ARCH_X86 && HWY_TARGET <= HWY_AVX2;
+
 constexpr size_t VectorsFor(size_t rows) {
   if (HWY_ARCH_ARM_A64) return rows <= 3 ? 8 : 4;
   if (kManyRegisters) return rows <= 3 ? 8 : rows <= 6 ? 4 : 2;
@@ -70,49 +73,50 @@ class RowPointers {
   size_t row_, row3_;
 };
 
+// Sums of steps taken in turn by tiles that are too small otherwise to keep two units busy with
+// multiply-adds of four cycles. V8 has no registers for more than one row of them.
+constexpr size_t SplitsFor(size_t rows, size_t vectors) {
+  const size_t sums = rows * vectors;
+  if (HWY_ARCH_WASM && rows > 1) return 1;
+  return sums >= 8 ? 1 : sums >= 4 ? 2 : sums >= 2 ? 4 : 8;
+}
+
+// One step of a tile.
 template <size_t kRows, size_t kVectors>
-void Compute(const Tile& tile) {
+HWY_INLINE void AddStep(const RowPointers<kRows>& a, const float* b, VF (&sum)[kRows][kVectors]) {
   const DF d;
   const size_t N = hn::Lanes(d);
-  VF sum[kRows][kVectors];
-  HWY_UNROLL(14)
-  for (size_t r = 0; r < kRows; ++r) {
+  if constexpr (kRows < kVectors) {
+    VF left[kRows];
+    HWY_UNROLL(14)
+    for (size_t r = 0; r < kRows; ++r) left[r] = hn::Set(d, a.At(r));
     HWY_UNROLL(8)
-    for (size_t v = 0; v < kVectors; ++v) sum[r][v] = hn::Zero(d);
-  }
-
-  const RowPointers<kRows> rows(tile);
-  for (size_t o = 0; o < tile.blocks; ++o) {
-    for (size_t q = 0; q < tile.segments; ++q) {
-      RowPointers<kRows> a = rows;
-      a.Advance(o * tile.a_block + q * tile.a_segment);
-      const float* b = tile.b + o * tile.b_block + q * tile.b_segment;
-      for (size_t p = tile.steps; p > 0; --p, a.Advance(tile.a_step), b += tile.b_row) {
-        if constexpr (kRows < kVectors) {
-          VF left[kRows];
-          HWY_UNROLL(14)
-          for (size_t r = 0; r < kRows; ++r) left[r] = hn::Set(d, a.At(r));
-          HWY_UNROLL(8)
-          for (size_t v = 0; v < kVectors; ++v) {
-            const VF right = hn::LoadU(d, b + v * N);
-            HWY_UNROLL(14)
-            for (size_t r = 0; r < kRows; ++r) sum[r][v] = FastMulAdd(left[r], right, sum[r][v]);
-          }
-        } else {
-          VF right[kVectors];
-          HWY_UNROLL(8)
-          for (size_t v = 0; v < kVectors; ++v) right[v] = hn::LoadU(d, b + v * N);
-          HWY_UNROLL(14)
-          for (size_t r = 0; r < kRows; ++r) {
-            const VF left = hn::Set(d, a.At(r));
-            HWY_UNROLL(8)
-            for (size_t v = 0; v < kVectors; ++v) sum[r][v] = FastMulAdd(left, right[v], sum[r][v]);
-          }
-        }
-      }
+    for (size_t v = 0; v < kVectors; ++v) {
+      const VF right = hn::LoadU(d, b + v * N);
+      HWY_UNROLL(14)
+      for (size_t r = 0; r < kRows; ++r) sum[r][v] = FastMulAdd(left[r], right, sum[r][v]);
+    }
+  } else {
+    VF right[kVectors];
+    HWY_UNROLL(8)
+    for (size_t v = 0; v < kVectors; ++v) right[v] = hn::LoadU(d, b + v * N);
+    HWY_UNROLL(14)
+    for (size_t r = 0; r < kRows; ++r) {
+      const VF left = hn::Set(d, a.At(r));
+      HWY_UNROLL(8)
+      for (size_t v = 0; v < kVectors; ++v) sum[r][v] = FastMulAdd(left, right[v], sum[r][v]);
     }
   }
+}
 
+// What follows the sums; `last` touches memory for the last vector of each row.
+template <size_t kRows, size_t kVectors, class Memory>
+HWY_INLINE void Finish(const Tile& tile, VF (&sum)[kRows][kVectors], Memory last) {
+  const DF d;
+  const size_t N = hn::Lanes(d);
+  const auto load = [&](const float* from, size_t v) HWY_ATTR {
+    return v + 1 == kVectors ? last.Load(d, from + v * N) : hn::LoadU(d, from + v * N);
+  };
   // Each in its own loop: with short sums a test per vector would take as long as the sums.
   const auto for_each = [&](const auto& body) HWY_ATTR {
     HWY_UNROLL(14)
@@ -125,16 +129,70 @@ void Compute(const Tile& tile) {
   const size_t c_row = tile.c_row;
   if (tile.accumulate) {
     for_each([&](size_t r, size_t v)
-                 HWY_ATTR { sum[r][v] = hn::Add(sum[r][v], hn::LoadU(d, c + r * c_row + v * N)); });
+                 HWY_ATTR { sum[r][v] = hn::Add(sum[r][v], load(c + r * c_row, v)); });
   }
   if (tile.bias != nullptr) {
     for_each([&](size_t r, size_t v)
-                 HWY_ATTR { sum[r][v] = hn::Add(sum[r][v], hn::LoadU(d, tile.bias + v * N)); });
+                 HWY_ATTR { sum[r][v] = hn::Add(sum[r][v], load(tile.bias, v)); });
   }
   if (tile.relu) {
     for_each([&](size_t r, size_t v) HWY_ATTR { sum[r][v] = hn::Max(sum[r][v], hn::Zero(d)); });
   }
-  for_each([&](size_t r, size_t v) HWY_ATTR { hn::StoreU(sum[r][v], d, c + r * c_row + v * N); });
+  for_each([&](size_t r, size_t v) HWY_ATTR {
+    float* to = c + r * c_row + v * N;
+    if (v + 1 == kVectors) {
+      last.Store(sum[r][v], d, to);
+    } else {
+      hn::StoreU(sum[r][v], d, to);
+    }
+  });
+}
+
+template <size_t kRows, size_t kVectors>
+void Compute(const Tile& tile) {
+  const DF d;
+  constexpr size_t kSplits = SplitsFor(kRows, kVectors);
+  VF sum[kSplits][kRows][kVectors];
+  HWY_UNROLL(8)
+  for (size_t s = 0; s < kSplits; ++s) {
+    HWY_UNROLL(14)
+    for (size_t r = 0; r < kRows; ++r) {
+      HWY_UNROLL(8)
+      for (size_t v = 0; v < kVectors; ++v) sum[s][r][v] = hn::Zero(d);
+    }
+  }
+
+  const RowPointers<kRows> rows(tile);
+  for (size_t o = 0; o < tile.blocks; ++o) {
+    for (size_t q = 0; q < tile.segments; ++q) {
+      RowPointers<kRows> a = rows;
+      a.Advance(o * tile.a_block + q * tile.a_segment);
+      const float* b = tile.b + o * tile.b_block + q * tile.b_segment;
+      size_t p = tile.steps;
+      if constexpr (kSplits > 1) {
+        for (; p >= kSplits; p -= kSplits) {
+          HWY_UNROLL(8)
+          for (size_t s = 0; s < kSplits; ++s, a.Advance(tile.a_step), b += tile.b_row) {
+            AddStep(a, b, sum[s]);
+          }
+        }
+      }
+      for (; p > 0; --p, a.Advance(tile.a_step), b += tile.b_row) AddStep(a, b, sum[0]);
+    }
+  }
+  HWY_UNROLL(8)
+  for (size_t s = 1; s < kSplits; ++s) {
+    HWY_UNROLL(14)
+    for (size_t r = 0; r < kRows; ++r) {
+      HWY_UNROLL(8)
+      for (size_t v = 0; v < kVectors; ++v) sum[0][r][v] = hn::Add(sum[0][r][v], sum[s][r][v]);
+    }
+  }
+
+  if constexpr (kStoresParts) {
+    if (tile.last_lanes != 0) return Finish(tile, sum[0], PartOfVector{tile.last_lanes});
+  }
+  Finish(tile, sum[0], WholeVector{});
 }
 
 template <size_t kRows>
@@ -155,6 +213,7 @@ const MicroKernels& Micro() {
     MicroKernels made{};
     made.lanes = hn::MaxLanes(DF());
     made.max_rows = kMaxRows;
+    made.stores_parts = kStoresParts;
     FillRow<kMaxRows>(made);
     return made;
   }();

@@ -26,6 +26,8 @@ struct Tile {
   size_t c_row;
   const float* bias;
   bool accumulate, relu;
+  // Lanes of the last vector that c and bias have; 0: all. Where `stores_parts` only.
+  size_t last_lanes = 0;
 };
 
 using MicroKernel = void (*)(const Tile& tile);
@@ -39,6 +41,7 @@ inline constexpr size_t kMaxTileLanes = 16;
 struct MicroKernels {
   size_t lanes;     // floats in a vector
   size_t max_rows;  // of a tile
+  bool stores_parts;
   // Vectors of columns of the widest tile with so many rows: a power of two.
   size_t vectors[kMaxTileRows + 1];
   // kernels[rows][log2 of vectors], for 1 <= rows <= max_rows, vectors <= vectors[rows].
