@@ -1,9 +1,11 @@
-// GFLOP/s of matrix products and convolutions on every target, and their share of what a loop of
-// independent multiply-adds in registers reaches on this machine.
+// GFLOP/s of matrix products and convolutions on every target, layer by layer of the builtin
+// models, and their share of what a loop of independent multiply-adds in registers reaches on this
+// machine.
 #include <algorithm>
 #include <chrono>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "base/aligned.h"
 #include "benchmark/benchmark.h"
@@ -61,32 +63,45 @@ double PeakGflops([[maybe_unused]] std::string_view target) {
 
 // ---- Products
 
+enum class Form { kForward, kPacked, kWeights, kInput };
 struct Product {
-  const char* name;
+  const char* layer;
+  Form form;
   size_t m, n, k;
-  bool trans_a = false, trans_b = false;
+  bool TransA() const { return form == Form::kWeights; }
+  bool TransB() const { return form == Form::kInput; }
+  bool Packed() const { return form == Form::kPacked; }
+  std::string Name() const {
+    const char* forms[] = {"forward", "packed", "weights", "input"};
+    return std::string(layer) + "/" + forms[static_cast<int>(form)] + "/" + std::to_string(m) +
+           "x" + std::to_string(n) + "x" + std::to_string(k);
+  }
 };
-const Product kProducts[] = {
-    {"square", 512, 512, 512},
-    {"square", 128, 128, 128},
-    {"forward_b32", 32, 256, 784},
-    {"forward_b32", 32, 128, 256},
-    {"weights_b32", 784, 256, 32, true, false},
-    {"input_b32", 32, 784, 256, false, true},
-    {"forward_b128", 128, 256, 784},
-    {"weights_b128", 784, 256, 128, true, false},
-    {"input_b128", 128, 784, 256, false, true},
-    {"forward_b1", 1, 256, 784},
-    {"forward_b10", 10, 200, 784},
-    {"forward_b10", 10, 200, 200},
-    {"forward_b10", 10, 10, 200},
-    {"weights_b10", 784, 200, 10, true, false},
-    {"weights_b10", 200, 200, 10, true, false},
-    {"weights_b10", 200, 10, 10, true, false},
-    {"input_b10", 10, 784, 200, false, true},
-    {"input_b10", 10, 200, 200, false, true},
-    {"input_b10", 10, 200, 10, false, true},
+
+// The products of a dense layer in inference and training.
+struct Dense {
+  const char* layer;
+  size_t batch, in, out;
 };
+const Dense kDense[] = {
+    {"square_512", 512, 512, 512},     {"square_128", 128, 128, 128},
+    {"mlp1_b32", 32, 784, 256},        {"mlp2_b32", 32, 256, 128},
+    {"mlp3_b32", 32, 128, 10},         {"mlp1_b128", 128, 784, 256},
+    {"mlp2_b128", 128, 256, 128},      {"mlp3_b128", 128, 128, 10},
+    {"mlp1_b1", 1, 784, 256},          {"mlp2_b1", 1, 256, 128},
+    {"mlp3_b1", 1, 128, 10},           {"mlp_2nn1_b10", 10, 784, 200},
+    {"mlp_2nn2_b10", 10, 200, 200},    {"mlp_2nn3_b10", 10, 200, 10},
+    {"cnn_small3_b32", 32, 9216, 128}, {"cnn_small3_b1", 1, 9216, 128},
+};
+std::vector<Product> ProductsOf(const Dense& d) {
+  std::vector<Product> products = {{d.layer, Form::kForward, d.batch, d.out, d.in},
+                                   {d.layer, Form::kPacked, d.batch, d.out, d.in}};
+  if (d.batch > 1) {
+    products.push_back({d.layer, Form::kWeights, d.in, d.out, d.batch});
+    products.push_back({d.layer, Form::kInput, d.batch, d.in, d.out});
+  }
+  return products;
+}
 
 void Report(benchmark::State& state, double flops, double peak) {
   const double total = flops * static_cast<double>(state.iterations()) * 1e-9;
@@ -98,17 +113,19 @@ void Report(benchmark::State& state, double flops, double peak) {
 
 void RunProduct(benchmark::State& state, const Kernels& k, const Product& p, double peak) {
   AlignedBuffer<float> a(p.m * p.k), b(p.k * p.n), c(p.m * p.n);
-  AlignedBuffer<float> workspace(GemmWorkspace(p.m, p.n, p.k));
+  AlignedBuffer<float> workspace(GemmWorkspace(p.m, p.n, p.k)), packed(GemmPackedSize(p.k, p.n));
+  if (p.Packed()) k.pack_b(b.data(), p.n, false, p.k, p.n, packed.data());
   for (auto _ : state) {
     k.gemm({.m = p.m,
             .n = p.n,
             .k = p.k,
             .a = a.data(),
-            .lda = p.trans_a ? p.m : p.k,
-            .trans_a = p.trans_a,
-            .b = b.data(),
-            .ldb = p.trans_b ? p.k : p.n,
-            .trans_b = p.trans_b,
+            .lda = p.TransA() ? p.m : p.k,
+            .trans_a = p.TransA(),
+            .b = p.Packed() ? packed.data() : b.data(),
+            .ldb = p.TransB() ? p.k : p.n,
+            .trans_b = p.TransB(),
+            .packed_b = p.Packed(),
             .c = c.data(),
             .ldc = p.n,
             .accumulate = false,
@@ -126,42 +143,39 @@ struct Convolution {
   const char* name;
   Conv2dShape shape;
 };
+constexpr Conv2dShape Square(size_t batch, size_t size, size_t in, size_t kernel, size_t out,
+                             size_t stride, size_t pad, size_t groups = 1) {
+  return {.batch = batch,
+          .height = size,
+          .width = size,
+          .in_channels = in,
+          .kernel_h = kernel,
+          .kernel_w = kernel,
+          .out_channels = out,
+          .stride_h = stride,
+          .stride_w = stride,
+          .pad_top = pad,
+          .pad_left = pad,
+          .pad_bottom = pad,
+          .pad_right = pad,
+          .groups = groups};
+}
 const Convolution kConvolutions[] = {
-    {"28x28x1_to_32",
-     {.batch = 32,
-      .height = 28,
-      .width = 28,
-      .in_channels = 1,
-      .kernel_h = 3,
-      .kernel_w = 3,
-      .out_channels = 32}},
-    {"26x26x32_to_64",
-     {.batch = 32,
-      .height = 26,
-      .width = 26,
-      .in_channels = 32,
-      .kernel_h = 3,
-      .kernel_w = 3,
-      .out_channels = 64}},
-    {"12x12x32_to_64_pad",
-     {.batch = 32,
-      .height = 12,
-      .width = 12,
-      .in_channels = 32,
-      .kernel_h = 3,
-      .kernel_w = 3,
-      .out_channels = 64,
-      .pad_top = 1,
-      .pad_left = 1,
-      .pad_bottom = 1,
-      .pad_right = 1}},
+    {"cnn_small1_b32", Square(32, 28, 1, 3, 32, 1, 0)},
+    {"cnn_small2_b32", Square(32, 26, 32, 3, 64, 1, 0)},
+    {"cnn_small1_b1", Square(1, 28, 1, 3, 32, 1, 0)},
+    {"cnn_small2_b1", Square(1, 26, 32, 3, 64, 1, 0)},
+    {"cnn_mnist1_b32", Square(32, 28, 1, 5, 32, 1, 2)},
+    {"cnn_mnist2_b32", Square(32, 14, 32, 5, 64, 1, 2)},
+    {"stride2_b32", Square(32, 26, 32, 3, 64, 2, 1)},
+    {"depthwise_b32", Square(32, 14, 64, 3, 64, 1, 1, 64)},
 };
 enum class Pass { kForward, kWeights, kInput };
 
 void RunConvolution(benchmark::State& state, const Kernels& k, const Conv2dShape& s, Pass pass,
                     double peak) {
   const size_t out = s.batch * s.OutHeight() * s.OutWidth() * s.out_channels;
-  const size_t window = s.kernel_h * s.kernel_w * s.in_channels;
+  const size_t window = s.WindowSize();
   AlignedBuffer<float> x(s.batch * s.height * s.width * s.in_channels), w(window * s.out_channels),
       y(out);
   AlignedBuffer<float> workspace(Conv2dWorkspace(s));
@@ -201,12 +215,12 @@ void RegisterAll() {
   for (const Kernels* k : AllKernels()) {
     const double peak = PeakGflops(k->target);
     const std::string target = k->target;
-    for (const Product& p : kProducts) {
-      const std::string size =
-          std::to_string(p.m) + "x" + std::to_string(p.n) + "x" + std::to_string(p.k);
-      benchmark::RegisterBenchmark(
-          (target + "/" + p.name + "/" + size).c_str(),
-          [=](benchmark::State& state) { RunProduct(state, *k, p, peak); });
+    for (const Dense& dense : kDense) {
+      for (const Product& p : ProductsOf(dense)) {
+        benchmark::RegisterBenchmark(
+            (target + "/" + p.Name()).c_str(),
+            [=](benchmark::State& state) { RunProduct(state, *k, p, peak); });
+      }
     }
     for (const Convolution& c : kConvolutions) {
       for (const Pass pass : {Pass::kForward, Pass::kWeights, Pass::kInput}) {
@@ -214,7 +228,7 @@ void RegisterAll() {
                                 : pass == Pass::kWeights ? "weights"
                                                          : "input";
         benchmark::RegisterBenchmark(
-            (target + "/conv_" + pass_name + "/" + c.name).c_str(),
+            (target + "/" + c.name + "/" + pass_name).c_str(),
             [=](benchmark::State& state) { RunConvolution(state, *k, c.shape, pass, peak); });
       }
     }
