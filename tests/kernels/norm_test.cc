@@ -133,6 +133,8 @@ std::vector<Norm> Norms() {
     for (const size_t groups : {1, 2, 5})
       norms.push_back({Kind::kGroup, 6, width * groups, 3, groups});
   }
+  // Images that are worth a task each.
+  norms.push_back({Kind::kGroup, 2100, 32, 3, 4});
   return norms;
 }
 
