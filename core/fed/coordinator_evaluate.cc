@@ -1,6 +1,7 @@
 // How good the committed model is, and whether that was the last round.
 #include <algorithm>
 #include <cmath>
+#include <limits>
 
 #include "fed/coordinator_machine.h"
 
@@ -103,9 +104,11 @@ bool CoordinatorMachine::ReachesTarget(const RoundMetrics& metrics) const {
   return std::isfinite(metrics.accuracy) && metrics.accuracy >= *round.target_value;
 }
 
-// The target's metric, larger is better.
+// The target's metric, or the loss where that is all there is; larger is better.
 double CoordinatorMachine::Value(const RoundMetrics& metrics) const {
-  return options_.federation.round.target_metric == "loss" ? -metrics.loss : metrics.accuracy;
+  const bool by_loss =
+      options_.federation.round.target_metric == "loss" || std::isnan(metrics.accuracy);
+  return by_loss ? -metrics.loss : metrics.accuracy;
 }
 
 bool CoordinatorMachine::BetterThanBest(const RoundMetrics& metrics) const {
@@ -115,6 +118,10 @@ bool CoordinatorMachine::BetterThanBest(const RoundMetrics& metrics) const {
 
 void CoordinatorMachine::CloseRound() {
   const auto& round = options_.federation.round;
+  // Squared errors are neither right nor wrong.
+  if (model_->graph.loss == Loss::kMse) {
+    metrics_.accuracy = metrics_.accuracy_mean = std::numeric_limits<double>::quiet_NaN();
+  }
   const bool best = BetterThanBest(metrics_);
   if (best) {
     best_value_ = Value(metrics_);

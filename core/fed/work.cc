@@ -6,6 +6,7 @@
 #include <numeric>
 
 #include "base/random.h"
+#include "fed/learning.h"
 
 namespace linnet {
 namespace {
@@ -78,63 +79,45 @@ void SplitHoldout(const DataView& all, const Seed& seed, DataView& train, DataVi
   std::sort(holdout.rows.begin(), holdout.rows.end());
 }
 
-bool TrainWork::Run(size_t max_steps) {
-  const Kernels& k = kernels ? *kernels : BestKernels();
-  if (!trainer_) {
-    auto fail = [&](Error error) {
-      status = std::unexpected(std::move(error));
-      return false;
-    };
-    if (train.size() == 0)
-      return fail({Code::kState, "this participant holds no training examples"});
-    if (train.data->features() != base->graph.InputCount() ||
-        train.data->classes > base->graph.classes)
-      return fail(
-          {Code::kInvalid, StrCat("the data has ", train.data->features(), " features and ",
-                                  train.data->classes, " classes, the model wants ",
-                                  base->graph.InputCount(), " and at most ", base->graph.classes)});
-    auto options = MakeTrainOptions(settings);
-    if (!options) return fail(options.error());
-    const size_t batch = std::min<size_t>(settings.batch_size, train.size());
-    auto trainer = Trainer::Create(base->graph, *options, batch, k);
-    if (!trainer) return fail(trainer.error());
-    trainer_ = std::move(*trainer);
-    std::ranges::copy(base->parameters, trainer_->parameters().begin());
-    if (options->proximal > 0) trainer_->SetTerms({.anchor = base->parameters, .constant = {}});
-    order_ = train.rows;
-    if (max_examples > 0 && order_.size() > max_examples) {
-      RandomStream(shuffle_seed, ~0ull).Shuffle(std::span(order_));
-      order_.resize(max_examples);
-    }
-    examples = order_.size();
-    x_.resize(batch * train.data->features());
-    y_.resize(batch);
+Status TrainWork::Begin() {
+  if (train.size() == 0) return Fail(Code::kState, "this participant holds no training examples");
+  LINNET_TRY_STATUS(CheckFit(base->graph, *train.data));
+  LINNET_TRY(const TrainOptions options, MakeTrainOptions(settings));
+  DataView rows = train;
+  if (max_examples > 0 && rows.size() > max_examples) {
+    RandomStream(shuffle_seed, ~0ull).Shuffle(std::span(rows.rows));
+    rows.rows.resize(max_examples);
   }
-  const size_t batch_size = y_.size();
+  examples = rows.size();
+  batches_.emplace(std::move(rows), settings.batch_size, shuffle_seed);
+  LINNET_TRY(trainer_, Trainer::Create(base->graph, options, batches_->batch(),
+                                       kernels ? *kernels : BestKernels()));
+  std::ranges::copy(base->parameters, trainer_->parameters().begin());
+  if (options.proximal > 0) trainer_->SetTerms({.anchor = base->parameters, .constant = {}});
+  return {};
+}
+
+bool TrainWork::Run(size_t max_steps) {
+  if (!trainer_) {
+    status = Begin();
+    if (!status) return false;
+  }
   for (size_t step = 0; step < max_steps; ++step) {
-    if (position_ == 0) RandomStream(shuffle_seed, epoch_).Shuffle(std::span(order_));
-    const size_t batch = std::min(batch_size, order_.size() - position_);
-    train.data->Gather(std::span(order_).subspan(position_, batch), x_.data(), y_.data());
-    const double loss = trainer_->Step(x_.data(), y_.data(), batch);
-    if (epoch_ == 0) loss_sum_ += loss * double(batch);
-    last_loss_ = loss;
+    const bool first_pass = batches_->pass() == 0;
+    const Batch batch = batches_->Next();
+    last_loss_ = StepOn(*trainer_, base->graph.loss, batch);
+    if (first_pass) loss_sum_ += last_loss_ * double(batch.size);
     ++steps;
-    position_ += batch;
-    if (position_ == order_.size()) {
-      position_ = 0;
-      ++epoch_;
-    }
     const bool limited = settings.max_steps > 0 && steps >= settings.max_steps;
-    if (epoch_ >= settings.epochs || limited) {
-      // The first pass's mean: the model was still changing, but every example counted once.
-      const size_t seen = epoch_ > 0 ? order_.size() : position_;
-      loss_before = seen ? loss_sum_ / double(seen) : std::numeric_limits<double>::quiet_NaN();
-      loss_after = last_loss_;
-      parameters.assign(trainer_->parameters().begin(), trainer_->parameters().end());
-      trainer_.reset();
-      Finish();
-      return false;
-    }
+    if (batches_->pass() < settings.epochs && !limited) continue;
+    // The first pass's mean: the model was still changing, but every example counted once.
+    const size_t seen = batches_->pass() > 0 ? batches_->rows() : batches_->position();
+    loss_before = seen ? loss_sum_ / double(seen) : std::numeric_limits<double>::quiet_NaN();
+    loss_after = last_loss_;
+    parameters.assign(trainer_->parameters().begin(), trainer_->parameters().end());
+    trainer_.reset();
+    Finish();
+    return false;
   }
   return true;
 }
@@ -167,8 +150,9 @@ void TrainWork::Finish() {
 }
 
 double TrainWork::progress() const {
-  if (order_.empty() || settings.epochs == 0) return 0;
-  return (double(epoch_) + double(position_) / double(order_.size())) / double(settings.epochs);
+  if (!batches_ || settings.epochs == 0) return 0;
+  const double pass = double(batches_->position()) / double(batches_->rows());
+  return (double(batches_->pass()) + pass) / double(settings.epochs);
 }
 
 double TrainWork::Cost() const {
@@ -176,35 +160,30 @@ double TrainWork::Cost() const {
   return 3 * FlopPerExample(base->graph) * passes;
 }
 
+Status EvaluateWork::Begin() {
+  if (const Status fits = CheckFit(model->graph, *data.data); !fits)
+    return Annotate(fits.error(), "evaluation");
+  batches_.emplace(data, kEvaluateBatch, std::nullopt);
+  LINNET_TRY(predictor_, Predictor::Create(model->graph, batches_->batch(),
+                                           kernels ? *kernels : BestKernels()));
+  outputs_.resize(batches_->batch() * OutputCount(model->graph));
+  return {};
+}
+
 bool EvaluateWork::Run(size_t max_steps) {
-  const Kernels& k = kernels ? *kernels : BestKernels();
+  if (data.size() == 0) return false;
   if (!predictor_) {
-    if (data.size() == 0) return false;
-    if (data.data->features() != model->graph.InputCount() ||
-        data.data->classes > model->graph.classes) {
-      status = Fail(Code::kInvalid, "the evaluation data has ", data.data->features(),
-                    " features and ", data.data->classes, " classes, the model wants ",
-                    model->graph.InputCount(), " and at most ", model->graph.classes);
-      return false;
-    }
-    auto predictor = Predictor::Create(model->graph, kEvaluateBatch, k);
-    if (!predictor) {
-      status = std::unexpected(predictor.error());
-      return false;
-    }
-    predictor_ = std::move(*predictor);
-    x_.resize(kEvaluateBatch * data.data->features());
-    y_.resize(kEvaluateBatch);
-    logits_.resize(kEvaluateBatch * model->graph.classes);
+    status = Begin();
+    if (!status) return false;
   }
-  for (size_t step = 0; step < max_steps && position_ < data.size(); ++step) {
-    const size_t batch = std::min(kEvaluateBatch, data.size() - position_);
-    data.data->Gather(std::span(data.rows).subspan(position_, batch), x_.data(), y_.data());
-    predictor_->Run(model->parameters, x_.data(), batch, logits_.data());
-    Score(k, logits_.data(), y_.data(), batch, model->graph.classes, metrics);
-    position_ += batch;
+  const size_t labels = data.data->LabelsPerRow();
+  for (size_t step = 0; step < max_steps && batches_->pass() == 0; ++step) {
+    const Batch batch = batches_->Next();
+    predictor_->Run(model->parameters, batch.x, batch.size, outputs_.data());
+    ScoreBatch(kernels ? *kernels : BestKernels(), model->graph, outputs_.data(), batch, labels,
+               metrics);
   }
-  return position_ < data.size();
+  return batches_->pass() == 0;
 }
 
 double EvaluateWork::Cost() const { return FlopPerExample(model->graph) * double(data.size()); }

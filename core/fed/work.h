@@ -4,9 +4,11 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <vector>
 
 #include "codec/codec.h"
+#include "data/batches.h"
 #include "data/dataset.h"
 #include "fed/machine.h"
 #include "kernels/kernels.h"
@@ -49,11 +51,9 @@ class TrainWork : public Work {
   double progress() const;
 
  private:
+  Status Begin();
   std::unique_ptr<Trainer> trainer_;
-  std::vector<uint32_t> order_;
-  std::vector<float> x_;
-  std::vector<int32_t> y_;
-  size_t position_ = 0, epoch_ = 0;
+  std::optional<Batches> batches_;
   double loss_sum_ = 0, last_loss_ = 0;
 };
 
@@ -72,10 +72,10 @@ class EvaluateWork : public Work {
   double Cost() const override;
 
  private:
+  Status Begin();
   std::unique_ptr<Predictor> predictor_;
-  std::vector<float> x_, logits_;
-  std::vector<int32_t> y_;
-  size_t position_ = 0;
+  std::optional<Batches> batches_;
+  std::vector<float> outputs_;
 };
 
 // The rows of `all` that stay out of training for federated evaluation: a tenth (at least one where

@@ -94,25 +94,6 @@ void AddSimulate(CLI::App& app, SimulateCommand& c) {
                     "--partition iid --seed 1"));
 }
 
-void AddInfer(CLI::App& app, InferCommand& c) {
-  CLI::App* sub = app.add_subcommand("infer", "Run a model on data or on one image");
-  sub->add_option("MODEL", c.model, "A .linnet file, or http://HOST:PORT of a coordinator")
-      ->required();
-  auto* data =
-      sub->add_option("--data", c.data, "Data source: prints accuracy and confusion matrix");
-  auto* image =
-      sub->add_option("--image", c.image, "One binary PGM image (P5): prints the probabilities");
-  data->excludes(image);
-  sub->add_option("--rows", c.rows, "Also print the predictions of the first N rows");
-  sub->add_option("--scale", c.scale,
-                  "How features are scaled, as data.scale of the federation (default: the "
-                  "coordinator's, else unit)")
-      ->check(CLI::IsMember({"none", "unit", "standard"}));
-  sub->add_flag("--train-part", c.train_part, "Use the training part where the source has two");
-  sub->add_flag("--json", c.json, "One JSON object a line instead of text");
-  sub->footer(CommandFooter("linnet infer digits.linnet --data 'strokes?writers=1000-1019'"));
-}
-
 void AddStatus(CLI::App& app, StatusCommand& c) {
   CLI::App* sub = app.add_subcommand("status", "Show what a coordinator is doing");
   sub->add_option("ADDRESS", c.address, "HOST:PORT or http://HOST:PORT")->required();
@@ -161,6 +142,9 @@ std::variant<Command, int> ParseCommandLine(int argc, const char* const* argv) {
   SimulateCommand simulate;
   InferCommand infer;
   StatusCommand status;
+  TrainCommand train;
+  EvalCommand eval;
+  BenchCommand bench;
   ModelCommand model;
   CLI::App app(
       "Linnet trains small models where the data is: in daemons and browser tabs, together.",
@@ -171,8 +155,11 @@ std::variant<Command, int> ParseCommandLine(int argc, const char* const* argv) {
   AddServe(app, serve);
   AddJoin(app, join);
   AddSimulate(app, simulate);
-  AddInfer(app, infer);
   AddStatus(app, status);
+  AddTrain(app, train);
+  AddEval(app, eval);
+  AddInfer(app, infer);
+  AddBench(app, bench);
   AddModel(app, model);
   for (int i = 1; i < argc; ++i) {
     if (std::string_view(argv[i]) != kHelpFederation) continue;
@@ -195,6 +182,9 @@ std::variant<Command, int> ParseCommandLine(int argc, const char* const* argv) {
   if (app.got_subcommand("join")) return Command(join);
   if (app.got_subcommand("simulate")) return Command(simulate);
   if (app.got_subcommand("infer")) return Command(infer);
+  if (app.got_subcommand("train")) return Command(train);
+  if (app.got_subcommand("eval")) return Command(eval);
+  if (app.got_subcommand("bench")) return Command(bench);
   if (app.got_subcommand("model")) return Command(model);
   return Command(status);
 }
@@ -202,7 +192,8 @@ std::variant<Command, int> ParseCommandLine(int argc, const char* const* argv) {
 int RunCommandLine(int argc, const char* const* argv) {
   const auto parsed = ParseCommandLine(argc, argv);
   if (const int* code = std::get_if<int>(&parsed)) return *code;
-  static constexpr std::string_view kNames[] = {"serve", "join", "simulate", "infer", "status"};
+  static constexpr std::string_view kNames[] = {"serve",  "join",  "simulate", "infer",
+                                                "status", "train", "eval",     "bench"};
   const Command& command = std::get<Command>(parsed);
   const auto* model = std::get_if<ModelCommand>(&command);
   const std::string_view name = model ? CommandName(*model) : kNames[command.index()];

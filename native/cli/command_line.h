@@ -8,6 +8,8 @@
 #include <vector>
 
 #include "base/result.h"
+#include "native/cli/infer.h"
+#include "native/cli/learn.h"
 #include "native/cli/model.h"
 
 namespace linnet {
@@ -41,18 +43,12 @@ struct SimulateCommand {
   std::vector<std::string> plugins;
   bool json = false;
 };
-struct InferCommand {
-  std::string model, data, image;
-  std::string scale;  // "" = the coordinator's, or unit
-  uint64_t rows = 0;
-  bool train_part = false, json = false;
-};
 struct StatusCommand {
   std::string address;
   bool json = false, watch = false;
 };
 using Command = std::variant<ServeCommand, JoinCommand, SimulateCommand, InferCommand,
-                             StatusCommand, ModelCommand>;
+                             StatusCommand, TrainCommand, EvalCommand, BenchCommand, ModelCommand>;
 // What stands below a command's options in its help: an example and the exit codes.
 std::string CommandFooter(const std::string& example);
 
@@ -64,7 +60,6 @@ std::variant<Command, int> ParseCommandLine(int argc, const char* const* argv);
 Result<int> Run(const ServeCommand& command);
 Result<int> Run(const JoinCommand& command);
 Result<int> Run(const SimulateCommand& command);
-Result<int> Run(const InferCommand& command);
 Result<int> Run(const StatusCommand& command);
 
 int RunCommandLine(int argc, const char* const* argv);

@@ -53,6 +53,12 @@ Result<std::shared_ptr<const Dataset>> OpenEvaluation(const std::string& source,
   return std::shared_ptr<const Dataset>(parts.test ? parts.test : parts.train);
 }
 
+Scaling ParseScaling(std::string_view name) {
+  if (name == "none") return Scaling::kNone;
+  LINNET_CHECK(name == "unit" || name == "standard");
+  return name == "unit" ? Scaling::kUnit : Scaling::kStandard;
+}
+
 Result<Model> LoadModelFile(const std::string& path) {
   LINNET_TRY(const Bytes bytes, ReadFile(path, kMaxModelBytes));
   auto model = LoadModel(bytes);

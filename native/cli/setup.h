@@ -34,6 +34,9 @@ Result<std::shared_ptr<const Dataset>> OpenEvaluation(const std::string& source,
 Result<Model> InitialModel(const Federation& federation, const std::string& init, const Seed& seed,
                            const Dataset* like);
 
+// "none", "unit" or "standard".
+Scaling ParseScaling(std::string_view name);
+
 // Reads a .linnet file.
 Result<Model> LoadModelFile(const std::string& path);
 // A builtin model by its name, with weights of seed 1, or else a .linnet file.

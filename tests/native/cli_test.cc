@@ -42,6 +42,13 @@ TEST(CommandLineTest, WrongUseIsOneLineAndCodeTwo) {
       {"infer", "m", "--data", "strokes", "--image", "x.pgm"},
       {"infer", "m", "--data", "strokes", "--scale", "log"},
       {"status"},
+      {"train", "mlp-2nn"},
+      {"train", "mlp-2nn", "--data", "strokes", "--batch", "0"},
+      {"train", "mlp-2nn", "--data", "strokes", "--optimizer", "lion"},
+      {"train", "mlp-2nn", "--data", "strokes", "--target", "97"},
+      {"eval", "m.linnet"},
+      {"infer", "m", "--input", "-", "--top", "0"},
+      {"bench", "--seconds", "0"},
   };
   for (const auto& row : rows) {
     const Parsed parsed = Parse(row);
@@ -53,7 +60,8 @@ TEST(CommandLineTest, WrongUseIsOneLineAndCodeTwo) {
 }
 
 TEST(CommandLineTest, EachCommandHelpsWithAnExampleAndTheExitCodes) {
-  for (const char* command : {"serve", "join", "simulate", "infer", "status"}) {
+  for (const char* command :
+       {"serve", "join", "simulate", "infer", "status", "train", "eval", "bench"}) {
     const Parsed parsed = Parse({command, "--help"});
     ASSERT_TRUE(std::holds_alternative<int>(parsed.result));
     EXPECT_EQ(std::get<int>(parsed.result), 0);

@@ -1,0 +1,38 @@
+// A model over a whole data set, and what is shown of it.
+#ifndef LINNET_NATIVE_CLI_PREDICT_H_
+#define LINNET_NATIVE_CLI_PREDICT_H_
+
+#include <memory>
+#include <span>
+#include <vector>
+
+#include "data/dataset.h"
+#include "model/model.h"
+#include "model/train.h"
+#include "native/cli/output.h"
+
+namespace linnet {
+
+struct Outcome {
+  Metrics metrics;
+  // Of models with one label for each example; else empty.
+  std::vector<int32_t> predicted;
+  std::vector<float> confidence;  // the probability of the predicted class
+};
+
+// kInvalid when the data does not fit the model.
+Result<Outcome> Predict(const Model& model, std::shared_ptr<const Dataset> data);
+
+// Loss, accuracy where there is one, and the confusion matrix of up to 20 classes.
+void PrintScore(Output& output, const Graph& graph, const Dataset& data, const Outcome& outcome);
+
+// The classes in order of falling probability, for one row of logits.
+struct Ranked {
+  uint32_t index;
+  double probability;
+};
+std::vector<Ranked> Rank(std::span<const float> logits);
+
+}  // namespace linnet
+
+#endif  // LINNET_NATIVE_CLI_PREDICT_H_
