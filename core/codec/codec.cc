@@ -179,13 +179,25 @@ Status DecodeWindow(const CodecSpec& spec, const CodecSeed& seed, ByteSpan encod
   }
   LINNET_CHECK(first % kCodecBlock == 0 && first + out.size() <= n &&
                (out.size() % kCodecBlock == 0 || first + out.size() == n));
+  const size_t begin = EncodedOffset(spec, n, first);
+  const size_t end = EncodedOffset(spec, n, first + out.size());
+  return DecodeBlocks(spec, seed, encoded.subspan(begin, end - begin), first, out, kernels);
+}
+
+size_t EncodedOffset(const CodecSpec& spec, size_t n, size_t first) {
+  return first == n ? EncodedBytes(spec, n) : first / kCodecBlock * BlockBytes(spec, kCodecBlock);
+}
+
+Status DecodeBlocks(const CodecSpec& spec, const CodecSeed& seed, ByteSpan blocks, size_t first,
+                    std::span<float> out, const Kernels& kernels) {
+  LINNET_CHECK(out.empty() || blocks.size() == EncodedBytes(spec, out.size()));
   const size_t block_bytes = BlockBytes(spec, kCodecBlock);
   for (size_t at = 0; at < out.size(); at += kCodecBlock) {
     const size_t count = std::min(kCodecBlock, out.size() - at);
-    const size_t block = (first + at) / kCodecBlock;
-    LINNET_TRY_STATUS(DecodeBlock(spec, seed.seed, block,
-                                  encoded.subspan(block * block_bytes, BlockBytes(spec, count)),
-                                  kernels, out.subspan(at, count)));
+    LINNET_TRY_STATUS(
+        DecodeBlock(spec, seed.seed, (first + at) / kCodecBlock,
+                    blocks.subspan(at / kCodecBlock * block_bytes, BlockBytes(spec, count)),
+                    kernels, out.subspan(at, count)));
   }
   return {};
 }

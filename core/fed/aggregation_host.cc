@@ -3,192 +3,243 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <cstring>
 
+#include "fed/aggregation_pieces.h"
 #include "fed/plugin_config.h"
 
 namespace linnet {
 namespace {
 
 constexpr uint32_t kMaxWeight = (1u << 29) - 1;
-constexpr uint32_t kMaxText = 64 << 10;
+// Columns that are decoded before they are folded: one block, which leaves room in the cache for
+// the accumulator; several for several workers, so that each has something to do.
+constexpr size_t kStreamBlocks = 8;
 
-Code CodeOf(lnt_status status) {
-  switch (status) {
-    case LNT_E_INVALID:
-    case LNT_E_CONFIG:
-    case LNT_E_LAYOUT:
-      return Code::kInvalid;
-    case LNT_E_UNSUPPORTED:
-      return Code::kUnsupported;
-    case LNT_E_NOMEM:
-    case LNT_E_QUOTA:
-      return Code::kLimit;
-    case LNT_E_STATE:
-    case LNT_E_TOO_FEW:
-      return Code::kState;
-    case LNT_E_DATA:
-      return Code::kData;
-    case LNT_E_VERSION:
-      return Code::kVersion;
-    case LNT_E_CANCELLED:
-      return Code::kUnavailable;
-    default:
-      return Code::kInternal;
-  }
+Json SchemaOf(const PluginEntry& plugin) {
+  const Json* schema = plugin.description.Find("config");
+  return schema != nullptr ? *schema : Json();
 }
 
-// Calls body(tensor, offset in the tensor, position in the flat vector, count) for the stretches of
-// [first, first + count) that lie in one tensor, in ascending order, until one fails.
-template <typename Body>
-Status ForEachPiece(const std::vector<ParamInfo>& params, size_t first, size_t count,
-                    const Body& body) {
-  const size_t end = first + count;
-  auto param =
-      std::upper_bound(params.begin(), params.end(), first,
-                       [](size_t at, const ParamInfo& p) { return at < p.offset + p.count; });
-  for (; param != params.end() && param->offset < end; ++param) {
-    const size_t from = std::max<size_t>(first, param->offset);
-    const size_t to = std::min<size_t>(end, param->offset + param->count);
-    if (from == to) continue;
-    LINNET_TRY_STATUS(
-        body(static_cast<uint32_t>(param - params.begin()), from - param->offset, from, to - from));
-  }
-  return {};
+bool IsOptimizer(const PluginEntry& plugin) {
+  const Json* member = plugin.description.Find("optimizer");
+  return member != nullptr && member->is_bool() && member->as_bool();
 }
 
-// Raw floats are folded where they lie, one update at a time: copying them into a window costs more
-// than the accumulator's way through the cache.
-bool InPlace(const EncodedUpdate& update) {
-  return update.codec.kind == CodecKind::kF32 &&
-         reinterpret_cast<uintptr_t>(update.encoded.data()) % alignof(float) == 0;
+std::vector<LayoutTensor> WeightsOf(const UpdateLayout& layout) {
+  std::vector<LayoutTensor> tensors;
+  for (const UpdateLayout::Tensor& t : layout.weights)
+    tensors.push_back({t.name, LNT_ROLE_PARAM, t.shape, t.count});
+  return tensors;
 }
 
 }  // namespace
 
-AggregationHost::AggregationHost(const PluginEntry& plugin, Json config,
-                                 std::span<const ParamInfo> params, const Kernels& kernels,
-                                 PluginServices services)
-    : plugin_(plugin),
-      config_(std::move(config)),
-      params_(params.begin(), params.end()),
+Result<StrategyLinks> LinksOf(const PluginEntry& plugin) {
+  StrategyLinks links;
+  const Json& description = plugin.description;
+  LINNET_TRY(links.uplink,
+             ParseLinks(description.Find("uplink"), StrCat("strategy ", plugin.id, ": uplink")));
+  LINNET_TRY(links.downlink, ParseLinks(description.Find("downlink"),
+                                        StrCat("strategy ", plugin.id, ": downlink")));
+  if (const Json* client = description.Find("client"); client != nullptr) {
+    constexpr std::array<std::string_view, 4> kClients = {"sgd", "prox", "scaffold", "dyn"};
+    if (!client->is_string() || std::ranges::find(kClients, client->as_string()) == kClients.end())
+      return Fail(Code::kUnsupported, "strategy ", plugin.id, ": client is ", client->Dump(),
+                  ", wanted sgd, prox, scaffold or dyn");
+    links.client = client->as_string();
+  }
+  return links;
+}
+
+AggregationHost::AggregationHost(UpdateLayout layout, const Kernels& kernels,
+                                 AggregationOptions options)
+    : layout_(std::move(layout)),
       kernels_(kernels),
-      services_(std::move(services)),
+      options_(std::move(options)),
       metrics_(Json::Object{}),
-      window_(kMaxFoldRows * kCodecBlock) {
-  for (const ParamInfo& param : params_) {
-    LINNET_CHECK(param.offset == count_);
-    count_ += param.count;
+      buffer_sums_(layout_.buffer_count),
+      store_(options_.block_memory, options_.spool) {
+  for (const LinkedValue& value : layout_.uplink)
+    if (!value.like_parameters) scalars_.push_back({value.name, {}, scalars_.size(), 1, 0, false});
+  uint32_t tensor = 0;
+  if (!scalars_.empty()) {
+    sections_.push_back({Section::Kind::kScalars, tensor, &scalars_, scalars_.size(), 0});
+    tensor += static_cast<uint32_t>(scalars_.size());
+  }
+  const uint32_t per_section = static_cast<uint32_t>(layout_.weights.size());
+  sections_.push_back({Section::Kind::kWeights, tensor, &layout_.weights, layout_.weight_count, 0});
+  for (size_t i = 0; i < layout_.tensor_count; ++i) {
+    tensor += per_section;
+    sections_.push_back({Section::Kind::kTensor, tensor, &layout_.weights, layout_.weight_count,
+                         scalars_.size() + layout_.buffer_count + i * layout_.weight_count});
   }
 }
 
-AggregationHost::~AggregationHost() { CloseInstance(); }
+AggregationHost::~AggregationHost() = default;
+
+std::vector<LayoutTensor> AggregationHost::ReducerLayout() const {
+  std::vector<LayoutTensor> tensors;
+  for (const Tensor& t : scalars_) tensors.push_back({t.name, LNT_ROLE_CONTROL, {}, 1});
+  for (LayoutTensor& t : WeightsOf(layout_)) tensors.push_back(std::move(t));
+  for (const LinkedValue& value : layout_.uplink) {
+    if (!value.like_parameters) continue;
+    for (const Tensor& t : layout_.weights)
+      tensors.push_back({StrCat(value.name, "/", t.name), LNT_ROLE_CONTROL, t.shape, t.count});
+  }
+  return tensors;
+}
 
 Result<std::unique_ptr<AggregationHost>> AggregationHost::Create(const PluginEntry& plugin,
                                                                  const Json& config,
                                                                  std::span<const ParamInfo> params,
                                                                  const Kernels& kernels,
                                                                  PluginServices services) {
-  const Json* schema = plugin.description.Find("config");
-  LINNET_TRY(Json checked,
-             CheckConfig(schema != nullptr ? *schema : Json(), config, "strategy.config"));
+  StrategyChain chain;
+  chain.reducer = plugin;
+  chain.reducer_config = config;
+  LINNET_TRY(const StrategyLinks links, LinksOf(plugin));
+  AggregationOptions options;
+  options.services = std::move(services);
+  return Create(chain, MakeUpdateLayout(params, links.uplink), kernels, std::move(options));
+}
+
+Result<std::unique_ptr<AggregationHost>> AggregationHost::Create(const StrategyChain& chain,
+                                                                 UpdateLayout layout,
+                                                                 const Kernels& kernels,
+                                                                 AggregationOptions options) {
+  const PluginEntry& reducer = chain.reducer;
+  LINNET_TRY(Json config, CheckConfig(SchemaOf(reducer), chain.reducer_config, "strategy.config"));
   std::unique_ptr<AggregationHost> host(
-      new AggregationHost(plugin, std::move(checked), params, kernels, std::move(services)));
-  LINNET_TRY_STATUS(host->Open());
+      new AggregationHost(std::move(layout), kernels, std::move(options)));
+  host->clip_norm_ = chain.clip_norm;
+  LINNET_TRY(host->reducer_,
+             PluginInstance::Create(reducer, std::move(config), host->ReducerLayout(),
+                                    host->options_.services));
+  const uint32_t modes = host->reducer_->modes();
+  const bool streams = (modes & LNT_MODE_STREAM) != 0 &&
+                       (host->reducer_->caps() & LNT_CAP_EXACT) != 0 &&
+                       LNT_HAS(reducer.table, updates_chunk);
+  host->block_ = !streams && (modes & LNT_MODE_BLOCK) != 0 && LNT_HAS(reducer.table, pass_begin) &&
+                 LNT_HAS(reducer.table, pass_block) && LNT_HAS(reducer.table, pass_end);
+  if (!streams && !host->block_) {
+    return Fail(Code::kUnsupported, "strategy ", reducer.id,
+                " neither streams exact sums nor takes passes over whole updates");
+  }
+  if (chain.optimizer) {
+    const PluginEntry& optimizer = *chain.optimizer;
+    if (IsOptimizer(reducer))
+      return Fail(Code::kInvalid, "strategy.chain: ", reducer.id,
+                  " is a server optimizer, wanted a reducer before ", optimizer.id);
+    LINNET_TRY(Json settings,
+               CheckConfig(SchemaOf(optimizer), chain.optimizer_config, "strategy.config"));
+    LINNET_TRY(host->optimizer_,
+               PluginInstance::Create(optimizer, std::move(settings), WeightsOf(host->layout_),
+                                      host->options_.services));
+    if ((host->optimizer_->modes() & LNT_MODE_STREAM) == 0 ||
+        !LNT_HAS(optimizer.table, updates_chunk)) {
+      return Fail(Code::kUnsupported, "strategy.chain: ", optimizer.id,
+                  " does not stream, wanted a server optimizer at the end");
+    }
+  }
   return host;
 }
 
-Status AggregationHost::Open() {
-  const PluginCall call(services_, round_.seed);
-  const std::string text = config_.Dump();
-  caps_ = {};
-  caps_.struct_size = sizeof(caps_);
-  LINNET_TRY_STATUS(
-      Check(plugin_.table->create(plugin_.index, text.data(), static_cast<uint32_t>(text.size()),
-                                  &handle_, &caps_),
-            "create"));
-  if (handle_ == 0)
-    return Fail(Code::kInternal, "strategy ", plugin_.id, ": create gave no instance");
-  if ((caps_.modes & LNT_MODE_STREAM) == 0 || (caps_.caps & LNT_CAP_EXACT) == 0 ||
-      !LNT_HAS(plugin_.table, updates_chunk)) {
-    return Fail(Code::kUnsupported, "strategy ", plugin_.id,
-                " does not stream exact sums, and collecting whole updates is not offered");
-  }
-  std::string names;
-  std::vector<lnt_tensor> tensors(params_.size());
-  for (size_t i = 0; i < params_.size(); ++i) {
-    const ParamInfo& param = params_[i];
-    lnt_tensor& tensor = tensors[i];
-    tensor = {};
-    tensor.struct_size = sizeof(lnt_tensor);
-    tensor.name_off = static_cast<uint32_t>(names.size());
-    tensor.name_len = static_cast<uint32_t>(param.name.size());
-    tensor.role = LNT_ROLE_PARAM;
-    tensor.dtype = LNT_F32;
-    tensor.rank = static_cast<uint32_t>(std::min(param.shape.size(), std::size(tensor.dims)));
-    std::copy_n(param.shape.begin(), tensor.rank, tensor.dims);
-    tensor.elem_off = param.offset;
-    tensor.elem_count = param.count;
-    names += param.name;
-  }
-  return Check(
-      plugin_.table->set_layout(handle_, tensors.data(), static_cast<uint32_t>(tensors.size()),
-                                names.data(), static_cast<uint32_t>(names.size())),
-      "set_layout");
-}
-
-void AggregationHost::CloseInstance() {
-  if (handle_ == 0) return;
-  const PluginCall call(services_, round_.seed);
-  plugin_.table->destroy(handle_);
-  handle_ = 0;
-}
-
 Status AggregationHost::Usable(bool round) const {
-  if (broken_) {
-    return Fail(Code::kState, "strategy ", plugin_.id,
+  const std::string& id = reducer_->plugin().id;
+  if (broken_)
+    return Fail(Code::kState, "strategy ", id,
                 " failed before: restore its state and begin a round");
+  if (round && !open_) return Fail(Code::kState, "strategy ", id, ": no round is open");
+  return {};
+}
+
+Status AggregationHost::BeginStage(PluginInstance& stage, int grid_exp, uint64_t expected,
+                                   std::span<const float> weights) {
+  stage.round_seed() = round_.seed;
+  const PluginCall call(stage.services(), stage.round_seed());
+  lnt_round parameters{};
+  parameters.struct_size = sizeof(parameters);
+  parameters.run_lo = round_.run_lo;
+  parameters.run_hi = round_.run_hi;
+  parameters.round = round_.round;
+  parameters.server_version = round_.server_version;
+  parameters.population = round_.population;
+  parameters.cohort = round_.cohort;
+  parameters.expected_updates = expected;
+  parameters.grid_exp = grid_exp;
+  parameters.weight_unit_exp = round_.weight_unit_exp;
+  std::ranges::copy(round_.seed, parameters.seed);
+  const lnt_plugin& table = stage.table();
+  LINNET_TRY_STATUS(stage.Check(table.round_begin(stage.handle(), &parameters, sizeof(parameters)),
+                                "round_begin"));
+  if ((stage.caps() & LNT_NEED_BASE) == 0) return {};
+  if (weights.size() != layout_.weight_count) {
+    return Fail(Code::kInvalid, "strategy ", stage.plugin().id, " wants the global values: found ",
+                weights.size(), ", wanted ", layout_.weight_count);
   }
-  if (round && !open_) return Fail(Code::kState, "strategy ", plugin_.id, ": no round is open");
+  if (!LNT_HAS(&table, base_chunk)) return stage.Check(LNT_E_UNSUPPORTED, "base_chunk");
+  const uint32_t shift = &stage == reducer_.get() ? static_cast<uint32_t>(scalars_.size()) : 0;
+  for (size_t first = 0; first < layout_.weight_count; first += kCodecBlock) {
+    LINNET_TRY_STATUS(ForEachPiece(
+        layout_.weights, first, std::min(kCodecBlock, layout_.weight_count - first),
+        [&](uint32_t tensor, uint64_t offset, size_t at, size_t n) -> Status {
+          return stage.Check(table.base_chunk(stage.handle(), shift + tensor, offset,
+                                              weights.data() + at, static_cast<uint32_t>(n)),
+                             "base_chunk");
+        }));
+  }
   return {};
 }
 
 Status AggregationHost::BeginRound(const RoundParameters& round, std::span<const float> base) {
   LINNET_TRY_STATUS(Usable(false));
   round_ = round;
-  const PluginCall call(services_, round_.seed);
-  lnt_round parameters{};
-  parameters.struct_size = sizeof(parameters);
-  parameters.run_lo = round.run_lo;
-  parameters.run_hi = round.run_hi;
-  parameters.round = round.round;
-  parameters.server_version = round.server_version;
-  parameters.population = round.population;
-  parameters.cohort = round.cohort;
-  parameters.expected_updates = round.expected_updates;
-  parameters.grid_exp = round.grid_exp;
-  parameters.weight_unit_exp = round.weight_unit_exp;
-  std::copy(round.seed.begin(), round.seed.end(), parameters.seed);
   open_ = false;
   flush_ = false;
   folded_ = 0;
-  LINNET_TRY_STATUS(
-      Check(plugin_.table->round_begin(handle_, &parameters, sizeof(parameters)), "round_begin"));
+  store_.Clear();
+  std::ranges::fill(buffer_sums_, 0.0);
+  buffer_weight_ = 0;
+  std::vector<float> weights;
+  if (!base.empty()) {
+    LINNET_CHECK(base.size() == layout_.model_count);
+    weights.resize(layout_.weight_count);
+    UpdateLayout::Gather(layout_.weights, base, weights);
+  }
+  LINNET_TRY_STATUS(BeginStage(*reducer_, round.grid_exp, round.expected_updates, weights));
+  if (optimizer_ != nullptr) {
+    // One update of weight 1, the reducer's.
+    LINNET_TRY(const int grid_exp, GridExponent(round.max_abs, 1, 1));
+    LINNET_TRY_STATUS(BeginStage(*optimizer_, grid_exp, 1, weights));
+  }
   open_ = true;
-  if ((caps_.caps & LNT_NEED_BASE) == 0) return {};
-  if (base.size() != count_) {
-    return Fail(Code::kInvalid, "strategy ", plugin_.id, " wants the global values: found ",
-                base.size(), ", wanted ", count_);
+  return {};
+}
+
+float AggregationHost::ClipOf(const lnt_update& meta) const {
+  if (!(clip_norm_ > 0) || !(meta.l2_norm > clip_norm_)) return 1.0f;
+  return static_cast<float>(clip_norm_ / meta.l2_norm);
+}
+
+Status AggregationHost::Fill(const Section& section, const Source& source, size_t first,
+                             std::span<float> out, Bytes& scratch) const {
+  const auto read = [&](size_t at, size_t size) -> Result<ByteSpan> {
+    if (source.stored == nullptr) return source.bytes.subspan(at, size);
+    return store_.Read(*source.stored, at, size, scratch);
+  };
+  if (section.kind == Section::Kind::kWeights) {
+    const size_t begin = EncodedOffset(source.codec, layout_.weight_count, first);
+    const size_t end = EncodedOffset(source.codec, layout_.weight_count, first + out.size());
+    LINNET_TRY(const ByteSpan bytes, read(begin, end - begin));
+    LINNET_TRY_STATUS(DecodeBlocks(source.codec, source.seed, bytes, first, out, kernels_));
+    if (source.scale != 1.0f) kernels_.scale(source.scale, out.data(), out.size());
+    return {};
   }
-  if (!LNT_HAS(plugin_.table, base_chunk)) return Check(LNT_E_UNSUPPORTED, "base_chunk");
-  for (size_t first = 0; first < count_; first += kCodecBlock) {
-    LINNET_TRY_STATUS(ForEachPiece(
-        params_, first, std::min(kCodecBlock, count_ - first),
-        [&](uint32_t tensor, uint64_t offset, size_t at, size_t n) -> Status {
-          return Check(plugin_.table->base_chunk(handle_, tensor, offset, base.data() + at,
-                                                 static_cast<uint32_t>(n)),
-                       "base_chunk");
-        }));
-  }
+  const size_t at =
+      EncodedBytes(source.codec, layout_.weight_count) + (section.extra + first) * sizeof(float);
+  LINNET_TRY(const ByteSpan bytes, read(at, out.size() * sizeof(float)));
+  std::memcpy(out.data(), bytes.data(), bytes.size());
   return {};
 }
 
@@ -199,16 +250,19 @@ Result<size_t> AggregationHost::Fold(std::span<const EncodedUpdate> updates) {
       return Fail(Code::kLimit, "update ", update.meta.ordinal, " has weight ", update.meta.weight,
                   ", wanted 1 to 2^29 - 1");
     }
-    if (update.encoded.size() != EncodedBytes(update.codec, count_)) {
+    if (update.encoded.size() != layout_.UpdateBytes(update.codec)) {
       return Fail(Code::kData, "update ", update.meta.ordinal, " has ", update.encoded.size(),
-                  " bytes, wanted ", EncodedBytes(update.codec, count_));
+                  " bytes, wanted ", layout_.UpdateBytes(update.codec));
     }
+    if (clip_norm_ > 0 && !std::isfinite(update.meta.l2_norm))
+      return Fail(Code::kData, "update ", update.meta.ordinal,
+                  " has no norm, which clipping wants");
   }
-  const PluginCall call(services_, round_.seed);
-  const bool one_by_one = (caps_.caps & LNT_CAP_ASYNC) != 0;
+  const PluginCall call(reducer_->services(), reducer_->round_seed());
+  const bool one_by_one = (caps() & LNT_CAP_ASYNC) != 0;
   size_t done = 0;
   while (done < updates.size() && !flush_) {
-    const size_t most = one_by_one || InPlace(updates[done]) ? 1 : kMaxFoldRows;
+    const size_t most = one_by_one ? 1 : kMaxFoldRows;
     const auto group = updates.subspan(done, std::min(most, updates.size() - done));
     if (Status status = FoldGroup(group); !status) {
       broken_ = true;
@@ -221,118 +275,87 @@ Result<size_t> AggregationHost::Fold(std::span<const EncodedUpdate> updates) {
 }
 
 Status AggregationHost::FoldGroup(std::span<const EncodedUpdate> updates) {
-  const lnt_plugin& table = *plugin_.table;
   std::array<lnt_update, kMaxFoldRows> metas;
+  std::array<Source, kMaxFoldRows> sources;
   for (size_t r = 0; r < updates.size(); ++r) {
     metas[r] = updates[r].meta;
     metas[r].struct_size = sizeof(lnt_update);
+    sources[r] = {updates[r].codec, updates[r].seed, ClipOf(metas[r]), updates[r].encoded, nullptr};
+    if (!block_) LINNET_TRY_STATUS(FoldBuffers(sources[r], metas[r].weight));
   }
-  LINNET_TRY_STATUS(Check(table.updates_begin(handle_, metas.data(), sizeof(lnt_update),
-                                              static_cast<uint32_t>(updates.size())),
-                          "updates_begin"));
-  for (size_t first = 0; first < count_; first += kCodecBlock) {
-    const size_t count = std::min(kCodecBlock, count_ - first);
-    const bool in_place = updates.size() == 1 && InPlace(updates[0]);
-    const float* rows = in_place ? reinterpret_cast<const float*>(updates[0].encoded.data()) + first
-                                 : window_.data();
-    for (size_t r = 0; !in_place && r < updates.size(); ++r) {
-      const EncodedUpdate& update = updates[r];
-      LINNET_TRY_STATUS(DecodeWindow(update.codec, update.seed, update.encoded, count_, first,
-                                     {window_.data() + r * kCodecBlock, count}, kernels_));
+  if (block_) {
+    for (size_t r = 0; r < updates.size(); ++r) {
+      UpdateStore::Update kept;
+      kept.meta = metas[r];
+      kept.codec = updates[r].codec;
+      kept.seed = updates[r].seed;
+      kept.scale = sources[r].scale;
+      LINNET_TRY_STATUS(store_.Add(updates[r].encoded, std::move(kept)));
+      LINNET_TRY_STATUS(FoldBuffers(sources[r], metas[r].weight));
     }
-    LINNET_TRY_STATUS(ForEachPiece(
-        params_, first, count,
-        [&](uint32_t tensor, uint64_t offset, size_t at, size_t n) -> Status {
-          return Check(table.updates_chunk(handle_, tensor, offset, rows + (at - first),
-                                           kCodecBlock * sizeof(float), static_cast<uint32_t>(n)),
-                       "updates_chunk");
-        }));
+    return {};
   }
-  const lnt_status status = table.updates_end(handle_);
+  const lnt_plugin& table = reducer_->table();
+  const lnt_handle handle = reducer_->handle();
+  LINNET_TRY_STATUS(reducer_->Check(table.updates_begin(handle, metas.data(), sizeof(lnt_update),
+                                                        static_cast<uint32_t>(updates.size())),
+                                    "updates_begin"));
+  Executor* executor = options_.executor;
+  const bool parallel = executor != nullptr && executor->Workers() > 1;
+  const size_t columns = kCodecBlock * (parallel ? kStreamBlocks : 1);
+  // Rows that begin at the same place of a page would push each other out of the cache.
+  const size_t stride = columns + 16;
+  if (window_.size() < kMaxFoldRows * stride) window_ = AlignedBuffer<float>(kMaxFoldRows * stride);
+  std::array<Bytes, 1> scratch;
+  for (const Section& section : sections_) {
+    for (size_t first = 0; first < section.count; first += columns) {
+      const size_t count = std::min(columns, section.count - first);
+      const auto fill = [&](size_t at, size_t n, Bytes& unused) -> Status {
+        for (size_t r = 0; r < updates.size(); ++r) {
+          LINNET_TRY_STATUS(
+              Fill(section, sources[r], first + at, {window_.data() + r * stride + at, n}, unused));
+        }
+        return {};
+      };
+      const size_t blocks = (count + kCodecBlock - 1) / kCodecBlock;
+      if (!parallel || blocks == 1) {
+        LINNET_TRY_STATUS(fill(0, count, scratch[0]));
+      } else {
+        std::array<Status, kStreamBlocks> statuses;
+        executor->Run(blocks, [&](size_t block, size_t) {
+          Bytes unused;
+          const size_t at = block * kCodecBlock;
+          statuses[block] = fill(at, std::min(kCodecBlock, count - at), unused);
+        });
+        for (size_t block = 0; block < blocks; ++block) LINNET_TRY_STATUS(statuses[block]);
+      }
+      LINNET_TRY_STATUS(ForEachPiece(
+          *section.tensors, first, count,
+          [&](uint32_t tensor, uint64_t offset, size_t at, size_t n) -> Status {
+            return reducer_->Check(
+                table.updates_chunk(
+                    handle, section.first_tensor + tensor, offset, window_.data() + (at - first),
+                    static_cast<uint32_t>(stride * sizeof(float)), static_cast<uint32_t>(n)),
+                "updates_chunk");
+          }));
+    }
+  }
+  const lnt_status status = table.updates_end(handle);
   flush_ = status == LNT_FLUSH;
-  return Check(status, "updates_end");
+  return reducer_->Check(status, "updates_end");
 }
 
-Result<std::vector<float>> AggregationHost::Finish(std::span<const float> base) {
-  LINNET_TRY_STATUS(Usable(true));
-  LINNET_CHECK(base.size() == count_);
-  const PluginCall call(services_, round_.seed);
-  const lnt_plugin& table = *plugin_.table;
-  broken_ = true;  // until all of it went well
-  if (LNT_HAS(&table, finalize)) {
-    const lnt_status status = table.finalize(handle_);
-    if (status == LNT_MORE)
-      return Fail(Code::kUnsupported, "strategy ", plugin_.id, ": finalize wants another pass");
-    LINNET_TRY_STATUS(Check(status, "finalize"));
-  }
-  std::vector<float> result(count_);
-  for (size_t first = 0; first < count_; first += kCodecBlock) {
-    LINNET_TRY_STATUS(ForEachPiece(
-        params_, first, std::min(kCodecBlock, count_ - first),
-        [&](uint32_t tensor, uint64_t offset, size_t at, size_t n) -> Status {
-          return Check(table.result_chunk(handle_, tensor, offset, base.data() + at,
-                                          result.data() + at, static_cast<uint32_t>(n)),
-                       "result_chunk");
-        }));
-  }
-  LINNET_TRY_STATUS(Gate(result));
-  LINNET_TRY_STATUS(ReadMetrics());
-  broken_ = false;
-  open_ = false;
-  return result;
-}
-
-Status AggregationHost::Gate(std::span<const float> parameters) const {
-  for (const ParamInfo& param : params_) {
-    float largest = 0;
-    if (kernels_.max_abs(parameters.data() + param.offset, param.count, &largest)) continue;
-    return Fail(Code::kInternal, "strategy ", plugin_.id,
-                " gave a value that is not finite in tensor ", param.name,
-                ": the previous model stands");
-  }
+// The buffers of the model are the plain weighted mean, exactly, whatever the strategy.
+Status AggregationHost::FoldBuffers(const Source& source, uint32_t weight) {
+  if (layout_.buffer_count == 0) return {};
+  std::vector<float> values(layout_.buffer_count);
+  const size_t at =
+      EncodedBytes(source.codec, layout_.weight_count) + layout_.scalar_count * sizeof(float);
+  std::memcpy(values.data(), source.bytes.data() + at, values.size() * sizeof(float));
+  kernels_.fold_exact(values.data(), values.size(), &weight, 1, round_.grid_exp,
+                      buffer_sums_.data(), values.size());
+  buffer_weight_ += weight;
   return {};
-}
-
-Status AggregationHost::ReadMetrics() {
-  metrics_ = Json(Json::Object{});
-  if (!LNT_HAS(plugin_.table, round_end)) return {};
-  std::string text(kMaxText, '\0');
-  uint32_t size = 0;
-  LINNET_TRY_STATUS(
-      Check(plugin_.table->round_end(handle_, text.data(), kMaxText, &size), "round_end"));
-  if (size > kMaxText) {
-    return Fail(Code::kLimit, "strategy ", plugin_.id, " has ", size,
-                " bytes of metrics, wanted at most ", kMaxText);
-  }
-  text.resize(size);
-  auto json = Json::Parse(text);
-  if (!json) return Annotate(json.error(), StrCat("metrics of strategy ", plugin_.id));
-  const bool flat =
-      json->is_object() &&
-      std::all_of(json->as_object().begin(), json->as_object().end(), [](const Json::Member& m) {
-        return m.second.is_number() && std::isfinite(m.second.as_double());
-      });
-  if (!flat)
-    return Fail(Code::kData, "metrics of strategy ", plugin_.id,
-                " are no object of finite numbers");
-  metrics_ = *json;
-  return {};
-}
-
-Status AggregationHost::Check(lnt_status status, std::string_view function) {
-  if (status >= 0) return {};
-  std::string text(1000, '\0');
-  uint32_t size = 0;
-  if (!LNT_HAS(plugin_.table, last_error) ||
-      plugin_.table->last_error(handle_, text.data(), static_cast<uint32_t>(text.size()), &size) <
-          0) {
-    size = 0;
-  }
-  text.resize(std::min<size_t>(size, text.size()));
-  std::replace_if(
-      text.begin(), text.end(), [](char c) { return static_cast<unsigned char>(c) < 32; }, ' ');
-  if (text.empty()) text = StrCat("status ", status);
-  return Fail(CodeOf(status), "strategy ", plugin_.id, ": ", function, ": ", text);
 }
 
 }  // namespace linnet

@@ -1,22 +1,30 @@
-// One instance of a strategy plugin, driven through its rounds.
+// A round's updates become the next model: the strategy's plugin, or a chain of them, driven
+// through its rounds.
 //
-// A value-driven machine without I/O: one owner, one thread at a time. The encoded updates are
-// decoded window by window and folded while they are in cache; no decoded copy of an update is ever
-// whole.
+// A value-driven machine without I/O: one owner, one thread at a time. The host knows what an
+// update consists of (update_layout.h). It decodes window by window while they are in cache, and
+// either streams them into the strategy (memory of the size of the model), or keeps them encoded
+// and shows windows of all of them (update_store.h). Results have the same bits for every number of
+// workers.
 #ifndef LINNET_FED_AGGREGATION_HOST_H_
 #define LINNET_FED_AGGREGATION_HOST_H_
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
 
 #include "base/aligned.h"
 #include "base/bytes.h"
+#include "base/executor.h"
 #include "base/json.h"
 #include "codec/codec.h"
+#include "fed/plugin_instance.h"
 #include "fed/plugin_table.h"
+#include "fed/update_layout.h"
+#include "fed/update_store.h"
 #include "linnet/plugin.h"
 #include "model/model.h"
 
@@ -33,11 +41,12 @@ struct RoundParameters {
   int grid_exp = 0;         // GridExponent()
   int weight_unit_exp = 0;  // weights are integers times 2^weight_unit_exp
   Seed seed{};              // the plugin's only randomness; never serves privacy
+  double max_abs = 64;      // no element of an update is beyond
 };
 
 // One update, encoded as it was received. `encoded` and `meta` are read during the call only.
 struct EncodedUpdate {
-  ByteSpan encoded;  // exactly EncodedBytes(codec, parameters of the layout)
+  ByteSpan encoded;  // exactly UpdateLayout::UpdateBytes(codec): weights, then extras
   CodecSpec codec;
   CodecSeed seed;
   // ordinal, tag, versions, weight (1 to 2^29 - 1) and what is known of the training (unknown:
@@ -54,24 +63,58 @@ Result<int> GridExponent(double max_abs, uint64_t max_weight, uint64_t invited);
 
 // What the first pass over an upload found.
 struct UpdateStats {
-  double l2_norm = 0;  // of the decoded vector, the same bits on every target
+  double l2_norm = 0;  // of the decoded weights, the same bits on every target
   float max_abs = 0;
 };
 // Decodes once, window by window, and keeps nothing. kData: wrong size, does not decode, or not
-// finite; kLimit: a value beyond max_abs (both name the element).
+// finite; kLimit: a value beyond max_abs (both name the element). Behind the n weights come
+// `extras` floats.
 Result<UpdateStats> CheckUpdate(const CodecSpec& codec, const CodecSeed& seed, ByteSpan encoded,
-                                size_t n, double max_abs, const Kernels& kernels);
+                                size_t n, double max_abs, const Kernels& kernels,
+                                size_t extras = 0);
+
+// Host clip -> one reducer -> one server optimizer; the first and the last may be missing.
+struct StrategyChain {
+  StrategyChain() = default;
+  // One strategy alone; its configuration is set beside it.
+  StrategyChain(PluginEntry plugin) : reducer(std::move(plugin)) {}  // NOLINT: a chain of one
+  PluginEntry reducer;
+  Json reducer_config = Json(Json::Object{});
+  std::optional<PluginEntry> optimizer;
+  Json optimizer_config = Json(Json::Object{});
+  double clip_norm = 0;  // every update is scaled to at most this norm, 0 = off
+};
+// "strategy" of a federation file in the words of the table: {"id", "config"}, or {"chain": [...]}
+// with {"clip": {"norm": N}} first, then a reducer {"id", "config"}, then a server optimizer of the
+// same form. kInvalid, kNotFound: what was found, what was wanted, where.
+Result<StrategyChain> FindStrategy(const PluginTable& table, const std::string& id,
+                                   const Json& config, const Json& chain);
+
+// What else a host is made of. The pointers must outlive it.
+struct AggregationOptions {
+  PluginServices services;
+  Executor* executor = nullptr;          // null: this thread
+  uint64_t block_memory = 256ull << 20;  // bytes of encoded updates kept in memory
+  std::shared_ptr<Spool> spool;          // beyond that
+  double max_step_norm = 0;  // the gate: a round may move the weights so far at most; 0 = off
+};
 
 class AggregationHost {
  public:
   // `config` is checked against the plugin's schema (kInvalid names field, value and what is
-  // admitted), defaults are filled in. `params` is the layout: Graph::params. The plugin's table
-  // must outlive the host. kUnsupported when the strategy has no STREAM mode.
+  // admitted), defaults are filled in. `params` is the layout: Graph::params, all of it travels.
+  // The plugin's table must outlive the host.
   static Result<std::unique_ptr<AggregationHost>> Create(const PluginEntry& plugin,
                                                          const Json& config,
                                                          std::span<const ParamInfo> params,
                                                          const Kernels& kernels,
                                                          PluginServices services = {});
+  // A whole chain over a layout, whose uplink is that of LinksOf(chain.reducer). kUnsupported: a
+  // stage has not the mode that its place needs.
+  static Result<std::unique_ptr<AggregationHost>> Create(const StrategyChain& chain,
+                                                         UpdateLayout layout,
+                                                         const Kernels& kernels,
+                                                         AggregationOptions options);
   ~AggregationHost();
   AggregationHost(const AggregationHost&) = delete;
   AggregationHost& operator=(const AggregationHost&) = delete;
@@ -80,14 +123,17 @@ class AggregationHost {
   // to strategies that ask for it with LNT_NEED_BASE, and may be empty for the others.
   Status BeginRound(const RoundParameters& round, std::span<const float> base = {});
 
-  // Folds updates that CheckUpdate admitted, in this order, up to 16 rows at once. Returns how many
-  // were folded: fewer than given only when the strategy's buffer is full (LNT_FLUSH), then Finish
-  // is due. After an error the accumulator is unusable: RestoreState and BeginRound again.
+  // Folds updates that CheckUpdate admitted, in this order, up to 16 rows at once; or keeps copies
+  // of them until Finish (BLOCK). Returns how many were taken: fewer than given only when the
+  // strategy's buffer is full (LNT_FLUSH), then Finish is due. After an error the accumulator is
+  // unusable: RestoreState and BeginRound again.
   Result<size_t> Fold(std::span<const EncodedUpdate> updates);
+  // Whether the strategy's buffer is full.
+  bool full() const { return flush_; }
 
-  // Ends the round: the new parameters, gated (every value finite; kInternal names the tensor). The
-  // strategy's own state advances; SaveState after it belongs into the round's checkpoint. kState
-  // when there was no update.
+  // Ends the round: the new parameters, gated (every value finite, the step's norm within the
+  // bound; kInternal names the tensor or the norm). The strategy's own state advances; SaveState
+  // after it belongs into the round's checkpoint. kState when there was no update.
   Result<std::vector<float>> Finish(std::span<const float> base);
   // Of the last finished round: an object of finite numbers, from round_end.
   const Json& metrics() const { return metrics_; }
@@ -102,49 +148,94 @@ class AggregationHost {
   Result<Bytes> ReadPartial();
   Status MergePartial(ByteSpan partial);
 
-  // Settings for the participants (blob 3), checked against the fixed schema of the host; an empty
-  // object when the strategy has none.
+  // Settings for the participants (blob 3) with the name of their algorithm, checked against the
+  // fixed schema of the host.
   Result<Json> ClientSettings();
+  // The values of `downlink` (blob 4), all finite: scalars first, then for each tensor one value
+  // per weight of the layout. Empty when nothing goes out.
+  Result<std::vector<float>> Downlink();
 
   // Canonical: keys sorted, defaults filled in.
-  const Json& config() const { return config_; }
-  const PluginEntry& plugin() const { return plugin_; }
-  uint32_t caps() const { return caps_.caps; }  // LNT_CAP_*, LNT_NEED_*
-  size_t parameter_count() const { return count_; }
-  // Updates folded since BeginRound (merged partials not counted).
+  const Json& config() const { return reducer_->config(); }
+  const PluginEntry& plugin() const { return reducer_->plugin(); }
+  uint32_t caps() const { return reducer_->caps(); }  // LNT_CAP_*, LNT_NEED_*
+  bool block() const { return block_; }               // whether updates are kept until Finish
+  const UpdateLayout& layout() const { return layout_; }
+  size_t parameter_count() const { return layout_.model_count; }
+  // Updates taken since BeginRound (merged partials not counted).
   uint64_t folded() const { return folded_; }
 
  private:
-  AggregationHost(const PluginEntry& plugin, Json config, std::span<const ParamInfo> params,
-                  const Kernels& kernels, PluginServices services);
-  // Makes the instance and gives it the layout.
-  Status Open();
-  void CloseInstance();
-  Status Usable(bool round) const;
-  Status FoldGroup(std::span<const EncodedUpdate> updates);
-  Result<Bytes> ReadBlob(uint32_t kind, uint64_t limit);
-  Status WriteBlob(uint32_t kind, ByteSpan bytes);
-  Status ReadMetrics();
-  Status Gate(std::span<const float> parameters) const;
-  // Passes a good status on, and makes an error of a bad one.
-  Status Check(lnt_status status, std::string_view function);
+  using Tensor = UpdateLayout::Tensor;
+  // A part of the reducer's layout that is walked in windows: the scalars, the weights, or one
+  // value per weight.
+  struct Section {
+    enum class Kind : uint8_t { kScalars, kWeights, kTensor } kind;
+    uint32_t first_tensor;  // of the plugin's layout
+    const std::vector<Tensor>* tensors;
+    size_t count;  // elements
+    size_t extra;  // the first of them among the extras; not for kWeights
+  };
+  // An update's bytes, wherever they are.
+  struct Source {
+    CodecSpec codec;
+    CodecSeed seed;
+    float scale = 1;
+    ByteSpan bytes;                               // STREAM
+    const UpdateStore::Update* stored = nullptr;  // BLOCK
+  };
 
-  PluginEntry plugin_;
-  Json config_;
-  std::vector<ParamInfo> params_;
+  AggregationHost(UpdateLayout layout, const Kernels& kernels, AggregationOptions options);
+  std::vector<LayoutTensor> ReducerLayout() const;
+  Status Usable(bool round) const;
+  uint64_t BlobLimit() const;
+  Status BeginStage(PluginInstance& stage, int grid_exp, uint64_t expected,
+                    std::span<const float> weights);
+  float ClipOf(const lnt_update& meta) const;
+  // Elements [first, first + count) of a section of one update.
+  Status Fill(const Section& section, const Source& source, size_t first, std::span<float> out,
+              Bytes& scratch) const;
+  Status FoldGroup(std::span<const EncodedUpdate> updates);
+  Status FoldBuffers(const Source& source, uint32_t weight);
+  // ---- aggregation_block.cc
+  Status RunPasses();
+  Status RunPass(uint32_t pass, std::span<const lnt_update> metas, bool& more);
+  Status ShowSection(const Section& section, std::span<const Source> sources, std::span<float> out);
+  // ---- aggregation_result.cc
+  Status ReadResult(std::span<const float> base, std::span<float> out);
+  Status Optimize(std::span<const float> base, std::span<float> values);
+  void FinishBuffers(std::span<const float> base, std::span<float> model) const;
+  Status Gate(std::span<const float> base, std::span<const float> model) const;
+
+  const UpdateLayout layout_;
   const Kernels& kernels_;
-  PluginServices services_;
-  size_t count_ = 0;
-  lnt_handle handle_ = 0;
-  lnt_caps caps_{};
+  AggregationOptions options_;
+  std::vector<Tensor> scalars_;
+  std::vector<Section> sections_;  // in the order of the reducer's layout
+  double clip_norm_ = 0;
+  std::unique_ptr<PluginInstance> reducer_, optimizer_;
+  bool block_ = false;
   RoundParameters round_;
   bool open_ = false;    // between BeginRound and Finish
-  bool broken_ = false;  // an error left the instance in the middle of something
+  bool broken_ = false;  // an error left an instance in the middle of something
   bool flush_ = false;   // the strategy's buffer is full
   uint64_t folded_ = 0;
   Json metrics_;
-  AlignedBuffer<float> window_;  // kMaxFoldRows rows of one codec block
+  AlignedBuffer<float> window_;
+  std::vector<double> buffer_sums_;  // exact, of the weighted deltas of the buffers
+  uint64_t buffer_weight_ = 0;
+  UpdateStore store_;
+  uint32_t passes_ = 0;
+  std::vector<float> update_;  // BLOCK: what the last pass wrote, section after section
 };
+
+// The uplink and the downlink that a strategy's description asks for, and how participants train
+// (org.linnet.client/1). kInvalid names the member.
+struct StrategyLinks {
+  std::vector<LinkedValue> uplink, downlink;
+  std::string client = "sgd";
+};
+Result<StrategyLinks> LinksOf(const PluginEntry& plugin);
 
 }  // namespace linnet
 

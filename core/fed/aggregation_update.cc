@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <cstring>
 #include <limits>
 
 #include "fed/aggregation_host.h"
@@ -11,6 +12,20 @@ namespace {
 
 constexpr uint32_t kMaxWeight = (1u << 29) - 1;
 constexpr int kCoarsestGrid = -16;
+
+Status CheckValues(std::span<const float> values, size_t first, std::string_view what,
+                   double max_abs, const Kernels& kernels, float& largest) {
+  const bool finite = kernels.max_abs(values.data(), values.size(), &largest);
+  if (finite && largest <= max_abs) return {};
+  const auto bad = std::find_if(values.begin(), values.end(), [&](float v) {
+    return !std::isfinite(v) || std::fabs(v) > max_abs;
+  });
+  const size_t at = first + static_cast<size_t>(bad - values.begin());
+  if (!std::isfinite(*bad))
+    return Fail(Code::kData, what, at, " is ", *bad, ", wanted a finite number");
+  return Fail(Code::kLimit, what, at, " is ", *bad, ", wanted at most ", max_abs,
+              " (limits.maxAbs)");
+}
 
 }  // namespace
 
@@ -42,30 +57,33 @@ Result<int> GridExponent(double max_abs, uint64_t max_weight, uint64_t invited) 
 }
 
 Result<UpdateStats> CheckUpdate(const CodecSpec& codec, const CodecSeed& seed, ByteSpan encoded,
-                                size_t n, double max_abs, const Kernels& kernels) {
+                                size_t n, double max_abs, const Kernels& kernels, size_t extras) {
+  const size_t wanted = EncodedBytes(codec, n) + extras * sizeof(float);
+  if (encoded.size() != wanted) {
+    return Fail(Code::kData, "found ", encoded.size(), " bytes of ", CodecName(codec), ", wanted ",
+                wanted, " for ", n, " parameters",
+                extras > 0 ? StrCat(" and ", extras, " further values") : std::string());
+  }
+  const ByteSpan weights = encoded.first(EncodedBytes(codec, n));
   alignas(64) std::array<float, kCodecBlock> window;
   UpdateStats stats;
   double squares = 0;
   for (size_t first = 0; first < n; first += kCodecBlock) {
     const std::span<float> values(window.data(), std::min(kCodecBlock, n - first));
-    LINNET_TRY_STATUS(DecodeWindow(codec, seed, encoded, n, first, values, kernels));
+    LINNET_TRY_STATUS(DecodeWindow(codec, seed, weights, n, first, values, kernels));
     float largest = 0;
-    const bool finite = kernels.max_abs(values.data(), values.size(), &largest);
-    if (!finite || largest > max_abs) {
-      const auto bad = std::find_if(values.begin(), values.end(), [&](float v) {
-        return !std::isfinite(v) || std::fabs(v) > max_abs;
-      });
-      const size_t at = first + static_cast<size_t>(bad - values.begin());
-      if (!finite && !std::isfinite(*bad)) {
-        return Fail(Code::kData, "element ", at, " is ", *bad, ", wanted a finite number");
-      }
-      return Fail(Code::kLimit, "element ", at, " is ", *bad, ", wanted at most ", max_abs,
-                  " (limits.maxAbs)");
-    }
+    LINNET_TRY_STATUS(CheckValues(values, first, "element ", max_abs, kernels, largest));
     stats.max_abs = std::max(stats.max_abs, largest);
     squares += kernels.sum_squares(values.data(), values.size());
   }
   stats.l2_norm = std::sqrt(squares);
+  for (size_t first = 0; first < extras; first += kCodecBlock) {
+    const std::span<float> values(window.data(), std::min(kCodecBlock, extras - first));
+    std::memcpy(values.data(), encoded.data() + weights.size() + first * sizeof(float),
+                values.size() * sizeof(float));
+    float largest = 0;
+    LINNET_TRY_STATUS(CheckValues(values, first, "further value ", max_abs, kernels, largest));
+  }
   return stats;
 }
 

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "base/crypto.h"
+#include "base/executor.h"
 #include "base/json.h"
 #include "base/result.h"
 #include "linnet/plugin.h"
@@ -19,11 +20,11 @@ namespace linnet {
 
 // One strategy of one module.
 struct PluginEntry {
-  std::string id;           // "fedavg"
-  std::string origin;       // "built in", or the path of the file: for messages
-  const lnt_plugin* table;  // lives as long as the process (modules are never unloaded)
-  uint32_t index;           // of the strategy in its module
-  Json description;         // what `describe` answered, checked: id, version, licence, config
+  std::string id;                     // "fedavg"
+  std::string origin;                 // "built in", or the path of the file: for messages
+  const lnt_plugin* table = nullptr;  // lives as long as the process (modules are never unloaded)
+  uint32_t index = 0;                 // of the strategy in its module
+  Json description;  // what `describe` answered, checked: id, version, licence, config
 };
 
 // A value; entries keep their addresses only while nothing is added.
@@ -49,6 +50,8 @@ struct PluginServices {
   std::function<void(uint32_t level, std::string_view line)> log;
   // Read by `cancelled`; may be null.
   const std::atomic<bool>* cancelled = nullptr;
+  // Workers of the kernels that the plugin calls; null: the calling thread alone.
+  Executor* executor = nullptr;
 };
 
 // The table that every module gets: log, cancelled, random, and the extension
