@@ -84,7 +84,9 @@ void UpdateLayout::Scatter(std::span<const Tensor> tensors, std::span<const floa
 UpdateLayout MakeUpdateLayout(std::span<const ParamInfo> params,
                               std::span<const LinkedValue> uplink) {
   const std::vector<bool> none(params.size());
-  return Make(params, uplink, none, none);
+  std::vector<ParamInfo> weights(params.begin(), params.end());
+  for (ParamInfo& param : weights) param.role = ParamRole::kWeight;
+  return Make(weights, uplink, none, none);
 }
 
 Result<UpdateLayout> MakeUpdateLayout(const Graph& graph, std::span<const LinkedValue> uplink,

@@ -53,7 +53,7 @@ struct UpdateLayout {
                       std::span<float> model);
 };
 
-// Every weight travels; no buffer is known to be a variance.
+// Every tensor travels as a weight, the buffers too.
 UpdateLayout MakeUpdateLayout(std::span<const ParamInfo> params,
                               std::span<const LinkedValue> uplink = {});
 // Tensors that are `personal` stay with the participant: with "norm" every parameter and buffer of
