@@ -6,7 +6,7 @@ if(LINNET_NODE)
     get_filename_component(name ${script} NAME_WE)
     add_test(NAME e2e_${name} COMMAND ${LINNET_NODE} --test ${script})
     set_tests_properties(e2e_${name} PROPERTIES TIMEOUT 600 RUN_SERIAL ON ENVIRONMENT
-      "LINNET=$<TARGET_FILE:linnet>;LINNET_PLUGINS=${CMAKE_BINARY_DIR}/plugins")
+      "LINNET=$<TARGET_FILE:linnet>;LINNET_PLUGINS=${CMAKE_BINARY_DIR}/plugins;LINNET_CACHE=${LINNET_CACHE}")
   endforeach()
 else()
   message(STATUS "node was not found: the tests of real processes (tests/e2e) are left out")

@@ -27,8 +27,16 @@ build_and_test() {
 
 suite_format() { step "format" test-format.log format --check; }
 
+# ONNX Runtime, which runs what we export (tests/e2e/onnx.test.mjs).
+onnxruntime=onnxruntime-node@1.30.0
+
+fetch_onnxruntime() {
+  npm install --prefix "$1" --ignore-scripts --no-audit --no-fund --no-save --loglevel=warn "$onnxruntime"
+}
+
 suite_native() {
   build_native
+  install_part onnxruntime "$onnxruntime" "ONNX Runtime for tests" fetch_onnxruntime
   step "native: build" test-native-build.log ninja -C build/native
   step "native: run" test-native.log run_ctest native
 }

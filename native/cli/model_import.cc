@@ -7,6 +7,7 @@
 #include "native/cli/output.h"
 #include "native/cli/setup.h"
 #include "native/onnx/onnx.h"
+#include "native/store/mapped_file.h"
 #include "native/store/state_folder.h"
 
 namespace linnet {
@@ -78,9 +79,9 @@ Result<int> Run(const ImportCommand& command) {
   if (!onnx && !command.file.ends_with(".safetensors")) {
     return Fail(Code::kInvalid, command.file, " ends neither in .onnx nor in .safetensors");
   }
-  LINNET_TRY(const Bytes bytes, ReadFile(command.file, kMaxBytes));
+  LINNET_TRY(const MappedFile file, MappedFile::Open(command.file, kMaxBytes));
   const Result<OnnxImport> imported =
-      onnx ? FromOnnx(command, bytes) : FromSafetensors(command, bytes);
+      onnx ? FromOnnx(command, file.bytes()) : FromSafetensors(command, file.bytes());
   if (!imported) return Annotate(imported.error(), command.file);
   const Bytes saved = SaveModel(imported->model);
   LINNET_TRY_STATUS(ReplaceFile(command.output, saved));

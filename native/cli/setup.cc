@@ -4,6 +4,7 @@
 #include <filesystem>
 
 #include "native/plugin/plugin_loader.h"
+#include "native/store/mapped_file.h"
 #include "native/store/state_folder.h"
 #include "plugins/builtin.h"
 
@@ -60,8 +61,8 @@ Scaling ParseScaling(std::string_view name) {
 }
 
 Result<Model> LoadModelFile(const std::string& path) {
-  LINNET_TRY(const Bytes bytes, ReadFile(path, kMaxModelBytes));
-  auto model = LoadModel(bytes);
+  LINNET_TRY(const MappedFile file, MappedFile::Open(path, kMaxModelBytes));
+  auto model = LoadModel(file.bytes());
   if (!model) return Annotate(model.error(), path);
   return model;
 }
