@@ -112,7 +112,9 @@ Result<int> Run(const InspectCommand& command) {
   const Bytes saved = SaveModel(model);
   const std::string digest = Hex(Blake2b(saved));
   const std::vector<Layer> layers = Layers(graph);
-  LINNET_TRY(const Memory memory, PlanMemory(graph, command.batch));
+  // A model that no plan computes, for its size mostly, is shown all the same.
+  const Result<Memory> planned = PlanMemory(graph, command.batch);
+  const Memory memory = planned.value_or(Memory{});
   uint64_t flops = 0;
   for (const Layer& layer : layers) flops += layer.flops;
   const uint64_t buffers =
@@ -122,6 +124,12 @@ Result<int> Run(const InspectCommand& command) {
   const std::string loss = graph.loss == Loss::kMse ? "mean squared error" : "cross-entropy";
 
   if (command.json) {
+    Json bytes_held;  // null where there is no plan
+    if (planned) {
+      bytes_held = Json::Object{{"inferenceBytes", memory.inference},
+                                {"trainingBytes", memory.training},
+                                {"trainingBatch", command.batch}};
+    }
     Json::Array rows;
     for (const Layer& layer : layers) {
       Json::Array shape(layer.output.begin(), layer.output.end());
@@ -149,9 +157,7 @@ Result<int> Run(const InspectCommand& command) {
                      {"buffers", buffers},
                      {"frozen", frozen},
                      {"flops", flops},
-                     {"memory", Json::Object{{"inferenceBytes", memory.inference},
-                                             {"trainingBytes", memory.training},
-                                             {"trainingBatch", command.batch}}},
+                     {"memory", std::move(bytes_held)},
                      {"bytes", saved.size()},
                      {"digest", digest}});
     return 0;
@@ -164,8 +170,10 @@ Result<int> Run(const InspectCommand& command) {
   if (frozen > 0) parameters += StrCat(", ", Grouped(frozen), " of them frozen");
   output.Line(StrCat("parameters  ", parameters));
   output.Line(StrCat("compute     ", HumanFlops(flops), " FLOP an example forward"));
-  output.Line(StrCat("memory      ", HumanBytes(memory.inference), " to infer at batch 1, ",
-                     HumanBytes(memory.training), " to train at batch ", command.batch));
+  output.Line(planned
+                  ? StrCat("memory      ", HumanBytes(memory.inference), " to infer at batch 1, ",
+                           HumanBytes(memory.training), " to train at batch ", command.batch)
+                  : StrCat("memory      it cannot be run here: ", planned.error().message));
   output.Line(StrCat("file        ", HumanBytes(saved.size())));
   output.Line(StrCat("digest      ", digest));
   return 0;
