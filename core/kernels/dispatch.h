@@ -52,6 +52,9 @@ void FillGemm(int64_t target, Kernels& table);
 void FillConv(int64_t target, Kernels& table);
 void FillExact(int64_t target, Kernels& table);
 void FillCodec(int64_t target, Kernels& table);
+void FillCompressed(int64_t target, Kernels& table);
+void FillInt8(int64_t target, Kernels& table);
+void FillInt8Layers(int64_t target, Kernels& table);
 
 }  // namespace linnet
 

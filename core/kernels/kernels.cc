@@ -38,6 +38,9 @@ struct Tables {
       FillConv(target, table);
       FillExact(target, table);
       FillCodec(target, table);
+      FillCompressed(target, table);
+      FillInt8(target, table);
+      FillInt8Layers(target, table);
       pointers[count++] = &table;
     }
   }

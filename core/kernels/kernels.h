@@ -13,6 +13,7 @@
 #include <span>
 
 #include "base/executor.h"
+#include "kernels/compressed.h"
 #include "kernels/layers.h"
 
 namespace linnet {
@@ -203,6 +204,10 @@ struct Kernels {
   void (*from_u8)(const uint8_t* x, float scale, float offset, float* out, size_t n);
   // int8 codes to f32: out[i] = (float)x[i] * scale.
   void (*from_i8)(const int8_t* x, float scale, float* out, size_t n);
+
+  // ---- Weights of fewer bits (compressed.h)
+  Int8Kernels int8;  // [exact]
+  CompressedKernels compressed;
 };
 
 // The best table for this machine; the choice is made once.

@@ -19,8 +19,10 @@
 #include <cmath>
 
 #include "base/aligned.h"
+#include "model/graph_bytes.h"
 #include "model/model.h"
 #include "model/ops.h"
+#include "model/quantize.h"
 
 namespace linnet {
 namespace {
@@ -55,9 +57,10 @@ uint64_t TensorBytes(const ParamInfo& param) {
   return RoundUp(param.count * sizeof(float), kAlignment);
 }
 
-// Everything before the first tensor.
-Bytes EncodeHead(const Graph& graph) {
-  Bytes out(kHeaderBytes);
+}  // namespace
+
+Bytes EncodeGraph(const Graph& graph) {
+  Bytes out;
   AppendText(out, graph.name);
   AppendShape(out, graph.input_shape);
   AppendLE(out, graph.classes);
@@ -80,7 +83,17 @@ Bytes EncodeHead(const Graph& graph) {
     AppendLE(out, uint32_t{param.frozen});
     AppendShape(out, param.shape);
   }
-  const uint64_t graph_bytes = out.size() - kHeaderBytes;
+  return out;
+}
+
+namespace {
+
+// Everything before the first tensor.
+Bytes EncodeHead(const Graph& graph) {
+  const Bytes section = EncodeGraph(graph);
+  const uint64_t graph_bytes = section.size();
+  Bytes out(kHeaderBytes);
+  out.insert(out.end(), section.begin(), section.end());
   out.resize(RoundUp(out.size(), kAlignment));
   uint64_t file_bytes = out.size();
   for (const ParamInfo& param : graph.params) file_bytes += TensorBytes(param);
@@ -149,6 +162,8 @@ class Reader {
   Status status_;
 };
 
+}  // namespace
+
 Result<Graph> DecodeGraph(ByteSpan bytes) {
   Reader reader(bytes);
   Graph graph;
@@ -189,10 +204,16 @@ Result<Graph> DecodeGraph(ByteSpan bytes) {
   return graph;
 }
 
+namespace {
+
 // The graph of a file whose bytes before the tensors are what SaveModel writes.
 Result<Graph> DecodeHead(ByteSpan bytes) {
   if (bytes.size() < kHeaderBytes) {
     return Fail(Code::kData, "it has ", bytes.size(), " bytes, wanted a header of ", kHeaderBytes);
+  }
+  if (IsQuantizedModel(bytes)) {
+    return Fail(Code::kUnsupported,
+                "it is quantized (linnet model quantize): it can be run, wanted one in f32");
   }
   if (!std::ranges::equal(bytes.first(kMagic.size()), kMagic)) {
     return Fail(Code::kData, "it does not start as a .linnet file does");

@@ -81,19 +81,74 @@ void AddExport(CLI::App& group, ModelCommand& chosen) {
   sub->footer(CommandFooter("linnet model export digits.linnet --output digits.onnx"));
 }
 
+// What the commands that make a model smaller have in common.
+template <typename C>
+void AddCompression(CLI::App* sub, const std::shared_ptr<C>& c) {
+  sub->add_option("MODEL", c->model, "A .linnet file, or the name of a builtin model")->required();
+  sub->add_option("--data", c->data, "Data source: mnist:DIR, csv:FILE?label=NAME, strokes?...")
+      ->required();
+  sub->add_option("--output,-o", c->output, "Write the result to this .linnet file");
+  sub->add_option("--epochs", c->epochs, "Train so many times over the data")
+      ->check(CLI::Range(0, 1000))
+      ->capture_default_str();
+  sub->add_option("--learning-rate", c->learning_rate, "Of that training (momentum 0.9, batch 32)")
+      ->check(CLI::PositiveNumber)
+      ->capture_default_str();
+  sub->add_option("--seed", c->seed, "Of the order of examples")->capture_default_str();
+}
+
+void AddQuantize(CLI::App& group, ModelCommand& chosen) {
+  std::shared_ptr<QuantizeCommand> c;
+  CLI::App* sub = AddSubcommand(group, chosen, "quantize", "Make weights of 8 or 4 bits", c);
+  AddCompression(sub, c);
+  sub->add_option("--bits", c->bits, "8: weights and activations; 4: weights alone")
+      ->check(CLI::IsMember({8, 4}))
+      ->capture_default_str();
+  sub->add_option("--examples", c->examples, "Examples for the ranges of activations")
+      ->check(CLI::Range(1, 100000))
+      ->capture_default_str();
+  sub->add_option("--calibration", c->calibration,
+                  "How ranges are chosen: percentile (99.9), error (least), better (of the two)")
+      ->check(CLI::IsMember({"percentile", "error", "better"}))
+      ->capture_default_str();
+  sub->footer(
+      CommandFooter("linnet model quantize digits.linnet --data mnist:DIR -o small.linnet"));
+}
+
+void AddPrune(CLI::App& group, ModelCommand& chosen) {
+  std::shared_ptr<PruneCommand> c;
+  CLI::App* sub = AddSubcommand(group, chosen, "prune", "Set the smallest weights to zero", c);
+  AddCompression(sub, c);
+  sub->add_option("--sparsity", c->sparsity, "The share of weights that become zero")
+      ->check(CLI::Range(0.0, 0.999))
+      ->capture_default_str();
+  sub->add_option(
+         "--pruning", c->pruning,
+         "global: the smallest of all; layer: of each layer; 2:4: two of each four; block: "
+         "runs of 16")
+      ->check(CLI::IsMember({"global", "layer", "2:4", "block"}))
+      ->capture_default_str();
+  sub->footer(CommandFooter(
+      "linnet model prune digits.linnet --data mnist:DIR --sparsity 0.8 -o sparse.linnet"));
+}
+
 }  // namespace
 
 void AddModel(CLI::App& app, ModelCommand& chosen) {
-  CLI::App* group = app.add_subcommand("model", "Look at models, bring them in and take them out");
+  CLI::App* group =
+      app.add_subcommand("model", "Look at models, bring them in and out, make them smaller");
   group->require_subcommand(1);
   group->footer("\nlinnet model COMMAND --help shows a command's options and an example.\n");
   AddInspect(*group, chosen);
   AddImport(*group, chosen);
   AddExport(*group, chosen);
+  AddQuantize(*group, chosen);
+  AddPrune(*group, chosen);
 }
 
 std::string_view CommandName(const ModelCommand& command) {
-  static constexpr std::string_view kNames[] = {"model inspect", "model import", "model export"};
+  static constexpr std::string_view kNames[] = {"model inspect", "model import", "model export",
+                                                "model quantize", "model prune"};
   return kNames[command.index()];
 }
 

@@ -34,7 +34,24 @@ struct ExportCommand {
   bool bf16 = false, json = false;
 };
 
-using ModelCommand = std::variant<InspectCommand, ImportCommand, ExportCommand>;
+struct QuantizeCommand {
+  std::string model, data, output, calibration = "better";
+  uint32_t bits = 8, examples = 512, epochs = 0;
+  float learning_rate = 0.002f;
+  uint64_t seed = 1;
+  bool json = false;
+};
+struct PruneCommand {
+  std::string model, data, output, pruning = "global";
+  double sparsity = 0.8;
+  uint32_t epochs = 3;
+  float learning_rate = 0.02f;
+  uint64_t seed = 1;
+  bool json = false;
+};
+
+using ModelCommand =
+    std::variant<InspectCommand, ImportCommand, ExportCommand, QuantizeCommand, PruneCommand>;
 
 // Adds `model` and its subcommands to the command line; the one that is given puts its options
 // into `chosen`, which outlives the parse.
@@ -45,6 +62,8 @@ std::string_view CommandName(const ModelCommand& command);
 Result<int> Run(const InspectCommand& command);
 Result<int> Run(const ImportCommand& command);
 Result<int> Run(const ExportCommand& command);
+Result<int> Run(const QuantizeCommand& command);
+Result<int> Run(const PruneCommand& command);
 Result<int> Run(const ModelCommand& command);
 
 }  // namespace linnet

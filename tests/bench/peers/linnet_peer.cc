@@ -10,6 +10,7 @@
 #include "base/json.h"
 #include "base/random.h"
 #include "kernels/kernels.h"
+#include "model/quantize.h"
 #include "model/train.h"
 #include "tests/bench/peers/timing.h"
 
@@ -90,11 +91,48 @@ Call PrepareGemm(const Work& work) {
   };
 }
 
+Call PrepareInt8(const Work& work) {
+  struct State {
+    std::unique_ptr<QuantizedPredictor> predictor;
+    std::vector<float> x, logits;
+  };
+  auto state = std::make_shared<State>();
+  const size_t batch = work.numbers.at(0);
+  const Model model = BuiltinModel(ModelName(work), SeedFromInt(1)).value();
+  state->x = Uniform(batch * model.graph.InputCount());
+  state->logits.resize(batch * 10);
+  const QuantizedModel quantized =
+      QuantizeInt8(model, state->x, Calibration::kPercentile, BestKernels()).value();
+  state->predictor = QuantizedPredictor::Create(quantized, batch, BestKernels()).value();
+  return [state, batch] { state->predictor->Run(state->x.data(), batch, state->logits.data()); };
+}
+
+Call PrepareU8s8(const Work& work) {
+  struct State {
+    AlignedBuffer<uint8_t> a, packed, c;
+    uint32_t offset = 0;
+  };
+  const size_t m = work.numbers.at(0), n = work.numbers.at(1), k = work.numbers.at(2);
+  auto state = std::make_shared<State>(State{AlignedBuffer<uint8_t>(m * k + kInt8Slack),
+                                             AlignedBuffer<uint8_t>(Int8PackedBytes(1, k, n)),
+                                             AlignedBuffer<uint8_t>(m * n)});
+  const std::vector<int8_t> weights(k * n, 1);
+  const std::vector<int32_t> bias(n);
+  const std::vector<float> scale(n, 0.01f);
+  BestKernels().int8.pack(weights.data(), bias.data(), scale.data(), 1, k, n, state->packed.data());
+  return [state, m, n, k] {
+    BestKernels().int8.product({state->a.data(), 1, m, 0, k, &state->offset, 1, k},
+                               state->packed.data(), n, {}, false, state->c.data(), n);
+  };
+}
+
 // Empty for a work that this contestant does not do.
 Call Prepare(const Work& work) {
   if (work.kind == "train") return PrepareTrain(work);
   if (work.kind == "infer") return PrepareInfer(work);
+  if (work.kind == "int8") return PrepareInt8(work);
   if (work.kind == "gemm") return PrepareGemm(work);
+  if (work.kind == "u8s8") return PrepareU8s8(work);
   return {};
 }
 

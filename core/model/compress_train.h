@@ -1,0 +1,65 @@
+// Training that a smaller model needs: with quantized weights, while weights go, after a teacher.
+#ifndef LINNET_MODEL_COMPRESS_TRAIN_H_
+#define LINNET_MODEL_COMPRESS_TRAIN_H_
+
+#include <memory>
+
+#include "model/optimizer.h"
+#include "model/prune.h"
+#include "model/quantize.h"
+#include "model/train.h"
+
+namespace linnet {
+
+// Quantization-aware training (Jacob et al. 2018): the forward pass and the gradient are taken at
+// the weights as 8 bits keep them, the step is made in f32 (straight through).
+class QuantizedTrainer {
+ public:
+  // Trains `model` with its batch norm folded. One owner; not thread-safe.
+  static Result<std::unique_ptr<QuantizedTrainer>> Create(const Model& model,
+                                                          const TrainOptions& options,
+                                                          size_t max_batch, const Kernels& kernels);
+  // As Trainer::Step.
+  double Step(const float* x, const int32_t* y, size_t batch);
+  // The weights in f32, to be quantized.
+  const Model& model() const { return model_; }
+
+ private:
+  QuantizedTrainer(Model model, std::unique_ptr<Trainer> trainer, const TrainOptions& options,
+                   const Kernels& kernels);
+  Model model_;
+  std::unique_ptr<Trainer> trainer_;
+  Optimizer optimizer_;
+  std::vector<float> gradient_;
+};
+
+// Gradual pruning (Zhu and Gupta 2017): from time to time the smallest weights are taken away, ever
+// more by the cubic law, and training goes on with the others.
+class PruningTrainer {
+ public:
+  struct Options {
+    Pruning pruning = Pruning::kGlobal;
+    double sparsity = 0.8;   // [0, 1)
+    uint64_t steps = 1000;   // after so many the sparsity is reached
+    uint64_t interval = 50;  // steps from one taking away to the next, at least 1
+  };
+  static Result<std::unique_ptr<PruningTrainer>> Create(const Model& model, const Options& pruning,
+                                                        const TrainOptions& options,
+                                                        size_t max_batch, const Kernels& kernels);
+  // As Trainer::Step.
+  double Step(const float* x, const int32_t* y, size_t batch);
+  // What is trained, with its zeros; the full sparsity from `steps` steps on.
+  Model model() const;
+
+ private:
+  PruningTrainer(const Model& model, const Options& pruning, std::unique_ptr<Trainer> trainer);
+  Graph graph_;
+  Options pruning_;
+  std::unique_ptr<Trainer> trainer_;
+  Mask mask_;
+  uint64_t step_ = 0;
+};
+
+}  // namespace linnet
+
+#endif  // LINNET_MODEL_COMPRESS_TRAIN_H_
