@@ -105,6 +105,9 @@ Result<Shape> InferReshape(const OpArguments& arguments) {
 Result<Shape> InferTranspose(const OpArguments& arguments) {
   const Shape& x = *arguments.inputs[0];
   const auto permutation = arguments.attributes;
+  if (x.size() >= kMaxRank) {
+    return Fail(Code::kInvalid, "the input is ", ShapeText(x), ", wanted a rank below ", kMaxRank);
+  }
   std::vector<bool> seen(x.size());
   bool valid = permutation.size() == x.size();
   Shape shape;

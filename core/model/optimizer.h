@@ -44,6 +44,7 @@ class Optimizer {
   float learning_rate() const { return options_.learning_rate * options_.schedule.At(step_); }
   // Whether Apply is only w -= rate * g, so that a plan may add -rate * g to the parameters itself.
   bool IsPlain() const;
+  uint64_t state_bytes() const { return (first_.size() + second_.size()) * sizeof(float); }
 
  private:
   // Parameters that lie together and are treated alike.

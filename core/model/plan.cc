@@ -6,6 +6,7 @@
 #include <optional>
 
 #include "base/aligned.h"
+#include "model/steps.h"
 
 namespace linnet {
 namespace {
@@ -55,17 +56,6 @@ uint64_t Pack(std::vector<Block>& blocks) {
   return end;
 }
 
-GemmArgs GemmSizes(const Step& step, size_t batch) {
-  const auto& shape = std::get<DenseShape>(step.shape);
-  GemmArgs args{};
-  args.m = step.op == StepOp::kDenseGradWeights ? shape.in : batch;
-  args.n = step.op == StepOp::kDenseGradInput ? shape.in : shape.out;
-  args.k = step.op == StepOp::kDense              ? shape.in
-           : step.op == StepOp::kDenseGradWeights ? batch
-                                                  : shape.out;
-  return args;
-}
-
 // Whether the sizes of all matrices a kernel may make of a convolution can be counted in a size_t
 // of this machine (32 bits in WASM).
 bool FitsAddresses(const Conv2dShape& s, size_t max_batch) {
@@ -78,54 +68,23 @@ bool FitsAddresses(const Conv2dShape& s, size_t max_batch) {
 }
 
 // The most workspace the step needs for any batch up to `max_batch`, in bytes.
-Result<uint64_t> WorkspaceBytes(const Step& step, size_t max_batch) {
-  uint64_t floats = 0;
-  switch (step.op) {
-    case StepOp::kDense:
-    case StepOp::kDenseGradInput:
-    case StepOp::kDenseGradWeights:
-      for (size_t batch = 1; batch <= max_batch; ++batch) {
-        const GemmArgs args = GemmSizes(step, batch);
-        floats = std::max<uint64_t>(floats, GemmWorkspace(args.m, args.n, args.k));
-      }
-      break;
-    case StepOp::kConv2d:
-    case StepOp::kConv2dGradInput:
-    case StepOp::kConv2dGradWeights: {
-      Conv2dShape shape = std::get<Conv2dShape>(step.shape);
-      if (!FitsAddresses(shape, max_batch)) {
-        return Fail(Code::kLimit, "a convolution of ", shape.height, " x ", shape.width, " x ",
-                    shape.in_channels, " with a batch of ", max_batch,
-                    " is too large for this machine's addresses");
-      }
-      for (size_t batch = 1; batch <= max_batch; ++batch) {
-        shape.batch = batch;
-        floats = std::max<uint64_t>(floats, Conv2dWorkspace(shape));
-      }
-      break;
-    }
-    default:
-      break;
+Result<uint64_t> WorkspaceBytes(const Step& step, size_t max_batch, size_t workers) {
+  const StepTraits& traits = TraitsOf(step.op);
+  if (traits.workspace == nullptr) return 0;
+  if (const auto* s = std::get_if<Conv2dShape>(&step.shape); s && !FitsAddresses(*s, max_batch)) {
+    return Fail(Code::kLimit, "a convolution of ", s->height, " x ", s->width, " x ",
+                s->in_channels, " with a batch of ", max_batch,
+                " is too large for this machine's addresses");
   }
-  if (floats > kMaxArenaBytes) {
+  uint64_t floats = 0;
+  for (size_t batch = 1; batch <= max_batch; ++batch) {
+    floats = std::max(floats, traits.workspace(step, batch, workers));
+  }
+  if (floats > kMaxArenaBytes / 4) {
     return Fail(Code::kLimit, "a workspace of ", floats, " floats, wanted at most ",
                 kMaxArenaBytes / 4);
   }
   return RoundUp(floats * 4);
-}
-
-// The step's inputs whose memory its first output may take: read and written element by element.
-std::vector<uint32_t> InPlaceInputs(const Step& step) {
-  switch (step.op) {
-    case StepOp::kRelu:
-      return {step.inputs[0]};
-    case StepOp::kReluGrad:
-      return {step.inputs[1]};
-    case StepOp::kAdd:
-      return {step.inputs[0], step.inputs[1]};
-    default:
-      return {};
-  }
 }
 
 Area AreaOf(Role role) {
@@ -148,8 +107,8 @@ Area AreaOf(Role role) {
 
 }  // namespace
 
-Result<Plan> MakePlan(Program program, size_t max_batch) {
-  LINNET_CHECK(max_batch >= 1);
+Result<Plan> MakePlan(Program program, size_t max_batch, size_t workers) {
+  LINNET_CHECK(max_batch >= 1 && workers >= 1);
   const auto too_large = [&](uint64_t bytes) {
     return Fail(Code::kLimit, "the arena for a batch of ", max_batch, " has ", bytes,
                 " bytes or more, wanted at most ", kMaxArenaBytes);
@@ -161,6 +120,13 @@ Result<Plan> MakePlan(Program program, size_t max_batch) {
     for (const uint32_t input : program.steps[i].inputs) last_read[input] = i;
   }
 
+  // What is prepared stays, and so does its memory.
+  for (size_t i = 0; i < program.prepared_steps; ++i) {
+    for (const uint32_t output : program.steps[i].outputs) {
+      last_read[output] = program.steps.size();
+    }
+  }
+
   Plan plan;
   plan.max_batch = max_batch;
   plan.slots.resize(program.values.size());
@@ -170,31 +136,34 @@ Result<Plan> MakePlan(Program program, size_t max_batch) {
   std::vector<uint32_t> workspace_of(program.steps.size(), kNone);
   for (size_t i = 0; i < program.steps.size(); ++i) {
     const Step& step = program.steps[i];
-    LINNET_TRY(const uint64_t workspace, WorkspaceBytes(step, max_batch));
+    LINNET_TRY(const uint64_t workspace, WorkspaceBytes(step, max_batch, workers));
     if (workspace > 0) {
       workspace_of[i] = static_cast<uint32_t>(blocks.size());
       blocks.push_back({.bytes = workspace, .first = i, .last = i});
       plan.unshared_bytes += workspace;
     }
-    for (const uint32_t output : step.outputs) {
+    for (size_t o = 0; o < step.outputs.size(); ++o) {
+      const uint32_t output = step.outputs[o];
       const Value& value = program.values[output];
       if (value.role != Role::kTemporary) continue;
-      if (value.count > kMaxArenaBytes / (max_batch * uint64_t{value.element_bytes})) {
+      const uint64_t examples = value.per_example ? max_batch : 1;
+      if (value.count > kMaxArenaBytes / (examples * uint64_t{value.element_bytes})) {
         return too_large(value.count * value.element_bytes);
       }
-      const uint64_t bytes = RoundUp(value.count * value.element_bytes * max_batch);
+      const uint64_t bytes = RoundUp(value.count * value.element_bytes * examples);
       plan.unshared_bytes += bytes;
+      const size_t first = i < program.prepared_steps ? size_t{0} : i;
       const size_t last = std::max(i, last_read[output]);
-      for (const uint32_t input : InPlaceInputs(step)) {
-        if (block_of[input] == kNone || last_read[input] != i || output != step.outputs[0])
-          continue;
+      for (const InPlace& in_place : TraitsOf(step.op).in_place) {
+        const uint32_t input = step.inputs[in_place.input];
+        if (in_place.output != o || block_of[input] == kNone || last_read[input] != i) continue;
         block_of[output] = block_of[input];
         blocks[block_of[output]].last = last;
         break;
       }
       if (block_of[output] != kNone) continue;
       block_of[output] = static_cast<uint32_t>(blocks.size());
-      blocks.push_back({.bytes = bytes, .first = i, .last = last});
+      blocks.push_back({.bytes = bytes, .first = first, .last = last});
     }
   }
   plan.arena_bytes = Pack(blocks);

@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <vector>
 
+#include "base/executor.h"
 #include "base/result.h"
 #include "kernels/kernels.h"
 #include "model/program.h"
@@ -33,11 +34,11 @@ struct Plan {
 };
 
 // Packs temporaries and workspaces into an arena by their lifetimes: two of them share memory
-// unless some step needs both. The outputs of elementwise steps take the place of an input that
-// ends there. Offsets are multiples of 64 bytes. kLimit when the arena would exceed 1 GiB;
-// max_batch >= 1. Greedy by size: Pisarchyk and Lee, "Efficient Memory Management for Deep Neural
-// Net Inference" (2020), section 5.
-Result<Plan> MakePlan(Program program, size_t max_batch);
+// unless some step needs both. An output takes the place of an input that ends there where the
+// step works in place. Offsets are multiples of 64 bytes. kLimit when the arena would exceed 1 GiB;
+// max_batch, workers >= 1. Greedy by size: Pisarchyk and Lee, "Efficient Memory Management for Deep
+// Neural Net Inference" (2020), section 5.
+Result<Plan> MakePlan(Program program, size_t max_batch, size_t workers = 1);
 
 // What one run of a plan works on and gives.
 struct PlanRun {
@@ -45,9 +46,15 @@ struct PlanRun {
   size_t batch = 0;                           // 1 to max_batch
   float loss_grad = 0;                        // the gradient of each example's loss by itself
   bool accumulate_gradients = false;          // add to kGradients instead of replacing it
-  double loss_sum = 0;                        // out: nats, over the batch
+  bool update_buffers = false;                // keep up the running statistics of batch norm
+  uint64_t dropout_key = 0;                   // another for each step
+  Executor* executor = nullptr;               // null: this thread
+  double loss_sum = 0;                        // out: over the examples
 };
-// Runs every step once, in order. Allocates nothing.
+// Runs the prepared steps (Program::prepared_steps) for these parameters: before the first Execute
+// and whenever they change. A batch of 1.
+void Prepare(const Plan& plan, const Kernels& kernels, PlanRun& run);
+// Runs every other step once, in order. Allocates nothing; the same bits for any executor.
 void Execute(const Plan& plan, const Kernels& kernels, PlanRun& run);
 
 }  // namespace linnet

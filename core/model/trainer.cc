@@ -1,4 +1,7 @@
+#include <algorithm>
+
 #include "base/aligned.h"
+#include "base/random.h"
 #include "model/optimizer.h"
 #include "model/plan.h"
 #include "model/train.h"
@@ -13,10 +16,13 @@ std::byte* Writable(float* data) { return reinterpret_cast<std::byte*>(data); }
 
 class PlannedTrainer final : public Trainer {
  public:
-  PlannedTrainer(const Graph& graph, const TrainOptions& options, Plan plan, const Kernels& kernels)
-      : kernels_(kernels),
+  PlannedTrainer(const Graph& graph, const TrainOptions& options, Plan plan, const Kernels& kernels,
+                 Executor* executor)
+      : graph_(graph),
+        kernels_(kernels),
+        executor_(executor),
         plan_(std::move(plan)),
-        classes_(graph.classes),
+        label_rows_(plan_.program.values[plan_.program.logits].count / graph.classes),
         optimizer_(options, graph.params, kernels),
         in_place_(optimizer_.IsPlain() && ParametersAreUsedOnce(plan_.program)),
         parameters_(graph.ParamCount()),
@@ -24,10 +30,14 @@ class PlannedTrainer final : public Trainer {
         arena_(plan_.arena_bytes) {}
 
   std::span<float> parameters() override { return parameters_.span(); }
-  void Reset() override { optimizer_.Reset(); }
+  void Reset() override {
+    optimizer_.Reset();
+    steps_ = 0;
+  }
   void set_learning_rate(float learning_rate) override {
     optimizer_.set_learning_rate(learning_rate);
   }
+  void set_dropout_seed(uint64_t seed) override { dropout_seed_ = SeedFromInt(seed); }
   void SetTerms(const GradientTerms& terms) override {
     optimizer_.SetTerms(terms);
     if (in_place_ && !optimizer_.IsPlain()) {
@@ -35,76 +45,130 @@ class PlannedTrainer final : public Trainer {
       gradients_ = AlignedBuffer<float>(parameters_.size());
     }
   }
-  size_t arena_bytes() const override { return plan_.arena_bytes; }
+  MemoryReport memory() const override {
+    return {.parameters = parameters_.size() * sizeof(float),
+            .gradients = gradients_.size() * sizeof(float),
+            .optimizer = optimizer_.state_bytes(),
+            .arena = plan_.arena_bytes};
+  }
 
   double Step(const float* x, const int32_t* y, size_t batch) override {
-    if (in_place_) {
-      // Everything behind the loss is linear in the loss's gradient: scaled by -lr / batch from the
-      // start, the gradient of each parameter is its update, and is added where it belongs. That
-      // saves writing and reading the gradients once.
-      const float rate = optimizer_.learning_rate();
-      optimizer_.CountStep();
-      return RunPlan(x, y, batch, -rate / static_cast<float>(batch), true, parameters_.data());
+    CheckLabels(y, batch);
+    return AnyStep(x, y, batch);
+  }
+  double StepValues(const float* x, const float* targets, size_t batch) override {
+    LINNET_CHECK(graph_.loss == Loss::kMse);
+    return AnyStep(x, targets, batch);
+  }
+  double Gradient(const float* x, const int32_t* y, size_t batch, std::span<float> out) override {
+    CheckLabels(y, batch);
+    return AnyGradient(x, y, batch, out);
+  }
+  double GradientValues(const float* x, const float* targets, size_t batch,
+                        std::span<float> out) override {
+    LINNET_CHECK(graph_.loss == Loss::kMse);
+    return AnyGradient(x, targets, batch, out);
+  }
+
+ private:
+  void CheckLabels(const int32_t* y, size_t batch) const {
+    LINNET_CHECK(graph_.loss == Loss::kCrossEntropy);
+    for (size_t i = 0; i < batch * label_rows_; ++i) {
+      LINNET_CHECK_MSG(y[i] >= 0 && static_cast<uint32_t>(y[i]) < graph_.classes, "label ", y[i],
+                       " of ", graph_.classes, " classes");
     }
-    const double loss = Gradient(x, y, batch, gradients_.span());
+  }
+
+  double AnyStep(const float* x, const void* y, size_t batch) {
+    const double loss = in_place_ ? StepInPlace(x, y, batch) : StepApart(x, y, batch);
+    ++steps_;
+    return loss;
+  }
+
+  // Everything behind the loss is linear in the loss's gradient: scaled by -lr / batch from the
+  // start, the gradient of each parameter is its update, and is added where it belongs. That saves
+  // writing and reading the gradients once.
+  double StepInPlace(const float* x, const void* y, size_t batch) {
+    const float rate = optimizer_.learning_rate();
+    optimizer_.CountStep();
+    PlanRun run{.loss_grad = -rate / static_cast<float>(batch),
+                .accumulate_gradients = true,
+                .update_buffers = true};
+    return RunPlan(run, x, y, batch, parameters_.data());
+  }
+
+  double StepApart(const float* x, const void* y, size_t batch) {
+    PlanRun run{.loss_grad = 1.0f / static_cast<float>(batch), .update_buffers = true};
+    const double loss = RunPlan(run, x, y, batch, gradients_.data());
     optimizer_.Apply(gradients_.span(), parameters_.span());
     return loss;
   }
 
-  double Gradient(const float* x, const int32_t* y, size_t batch, std::span<float> out) override {
+  double AnyGradient(const float* x, const void* y, size_t batch, std::span<float> out) {
     LINNET_CHECK(out.size() == parameters_.size());
-    return RunPlan(x, y, batch, 1.0f / static_cast<float>(batch), false, out.data());
+    std::ranges::fill(out, 0.0f);
+    PlanRun run{.loss_grad = 1.0f / static_cast<float>(batch)};
+    return RunPlan(run, x, y, batch, out.data());
   }
 
- private:
-  double RunPlan(const float* x, const int32_t* y, size_t batch, float loss_grad,
-                 bool accumulate_gradients, float* gradients) {
+  double RunPlan(PlanRun& run, const float* x, const void* y, size_t batch, float* gradients) {
     LINNET_CHECK(batch >= 1 && batch <= plan_.max_batch);
-    for (size_t i = 0; i < batch; ++i) {
-      LINNET_CHECK_MSG(y[i] >= 0 && static_cast<uint32_t>(y[i]) < classes_, "label ", y[i], " of ",
-                       classes_, " classes");
-    }
     // In the order of Area: arena, input, labels, parameters, gradients, logits.
-    PlanRun run{.areas = {arena_.data(), ReadOnly(x), ReadOnly(y), Writable(parameters_.data()),
-                          Writable(gradients), nullptr},
-                .batch = batch,
-                .loss_grad = loss_grad,
-                .accumulate_gradients = accumulate_gradients};
+    run.areas = {arena_.data(),       ReadOnly(x), ReadOnly(y), Writable(parameters_.data()),
+                 Writable(gradients), nullptr};
+    run.batch = batch;
+    run.dropout_key = RandomStream(dropout_seed_, steps_).NextU64();
+    run.executor = executor_;
     Execute(plan_, kernels_, run);
     return run.loss_sum / static_cast<double>(batch);
   }
 
+  const Graph graph_;
   const Kernels& kernels_;
+  Executor* const executor_;
   const Plan plan_;
-  const uint32_t classes_;
+  const uint64_t label_rows_;
   Optimizer optimizer_;
   bool in_place_;
   AlignedBuffer<float> parameters_, gradients_;
   AlignedBuffer<std::byte> arena_;
+  Seed dropout_seed_ = SeedFromInt(0);
+  uint64_t steps_ = 0;
 };
 
 class PlannedPredictor final : public Predictor {
  public:
-  PlannedPredictor(const Graph& graph, Plan plan, const Kernels& kernels)
+  PlannedPredictor(const Graph& graph, Plan plan, const Kernels& kernels, Executor* executor)
       : kernels_(kernels),
+        executor_(executor),
         plan_(std::move(plan)),
         parameter_count_(graph.ParamCount()),
         arena_(plan_.arena_bytes) {}
 
-  void Run(std::span<const float> parameters, const float* x, size_t batch,
-           float* logits) override {
+  void SetParameters(std::span<const float> parameters) override {
     LINNET_CHECK(parameters.size() == parameter_count_);
-    PlanRun run{.areas = {arena_.data(), ReadOnly(x), nullptr, ReadOnly(parameters.data()), nullptr,
-                          Writable(logits)},
-                .batch = batch};
+    parameters_ = parameters.data();
+    PlanRun run{.areas = {arena_.data(), nullptr, nullptr, ReadOnly(parameters_)},
+                .batch = 1,
+                .executor = executor_};
+    Prepare(plan_, kernels_, run);
+  }
+  void Run(const float* x, size_t batch, float* outputs) override {
+    LINNET_CHECK(parameters_ != nullptr || parameter_count_ == 0);
+    PlanRun run{.areas = {arena_.data(), ReadOnly(x), nullptr, ReadOnly(parameters_), nullptr,
+                          Writable(outputs)},
+                .batch = batch,
+                .executor = executor_};
     Execute(plan_, kernels_, run);
   }
   size_t arena_bytes() const override { return plan_.arena_bytes; }
 
  private:
   const Kernels& kernels_;
+  Executor* const executor_;
   const Plan plan_;
   const uint64_t parameter_count_;
+  const float* parameters_ = nullptr;
   AlignedBuffer<std::byte> arena_;
 };
 
@@ -113,30 +177,37 @@ Status CheckMaxBatch(size_t max_batch) {
   return Fail(Code::kInvalid, "the largest batch is 0, wanted 1 or more");
 }
 
+Status CheckTrainable(const Graph& graph) {
+  const auto is_trained = [](const ParamInfo& param) {
+    return param.role == ParamRole::kWeight && !param.frozen;
+  };
+  if (std::ranges::any_of(graph.params, is_trained)) return {};
+  return Fail(Code::kInvalid, "every parameter of ", graph.name, " is frozen or a buffer");
+}
+
+size_t WorkersOf(const Executor* executor) { return executor == nullptr ? 1 : executor->Workers(); }
+
 }  // namespace
 
 Result<std::unique_ptr<Trainer>> Trainer::Create(const Graph& graph, const TrainOptions& options,
-                                                 size_t max_batch, const Kernels& kernels) {
+                                                 size_t max_batch, const Kernels& kernels,
+                                                 Executor* executor) {
   LINNET_TRY_STATUS(ValidateGraph(graph));
   LINNET_TRY_STATUS(ValidateOptions(options));
   LINNET_TRY_STATUS(CheckMaxBatch(max_batch));
+  LINNET_TRY_STATUS(CheckTrainable(graph));
   LINNET_TRY_STATUS(CheckLowered(graph));
-  Program program = Lower(graph);
-  FuseRelu(program);
-  AppendGradient(program);
-  LINNET_TRY(Plan plan, MakePlan(std::move(program), max_batch));
-  return std::make_unique<PlannedTrainer>(graph, options, std::move(plan), kernels);
+  LINNET_TRY(Plan plan, MakePlan(TrainingProgram(graph), max_batch, WorkersOf(executor)));
+  return std::make_unique<PlannedTrainer>(graph, options, std::move(plan), kernels, executor);
 }
 
 Result<std::unique_ptr<Predictor>> Predictor::Create(const Graph& graph, size_t max_batch,
-                                                     const Kernels& kernels) {
+                                                     const Kernels& kernels, Executor* executor) {
   LINNET_TRY_STATUS(ValidateGraph(graph));
   LINNET_TRY_STATUS(CheckMaxBatch(max_batch));
   LINNET_TRY_STATUS(CheckLowered(graph));
-  Program program = Lower(graph);
-  FuseRelu(program);
-  LINNET_TRY(Plan plan, MakePlan(std::move(program), max_batch));
-  return std::make_unique<PlannedPredictor>(graph, std::move(plan), kernels);
+  LINNET_TRY(Plan plan, MakePlan(InferenceProgram(graph), max_batch, WorkersOf(executor)));
+  return std::make_unique<PlannedPredictor>(graph, std::move(plan), kernels, executor);
 }
 
 void Score(const Kernels& kernels, const float* logits, const int32_t* labels, size_t batch,

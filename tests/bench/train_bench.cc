@@ -37,9 +37,7 @@ void TrainStep(benchmark::State& state, const std::string& name, TrainOptions op
   for (auto _ : state) {
     benchmark::DoNotOptimize(trainer->Step(data.x.data(), data.y.data(), batch));
   }
-  Program program = Lower(model.graph);
-  AppendGradient(program);
-  CountFlops(state, Flops(program));
+  CountFlops(state, Flops(TrainingProgram(model.graph)));
   state.counters["arena_MiB"] = static_cast<double>(trainer->arena_bytes()) / (1 << 20);
 }
 
@@ -49,11 +47,12 @@ void Infer(benchmark::State& state, const std::string& name) {
   const Batch data(model.graph, batch);
   auto predictor = Predictor::Create(model.graph, batch, BestKernels()).value();
   std::vector<float> logits(batch * model.graph.classes);
+  predictor->SetParameters(model.parameters);
   for (auto _ : state) {
-    predictor->Run(model.parameters, data.x.data(), batch, logits.data());
+    predictor->Run(data.x.data(), batch, logits.data());
     benchmark::DoNotOptimize(logits.data());
   }
-  CountFlops(state, Flops(Lower(model.graph)));
+  CountFlops(state, Flops(InferenceProgram(model.graph)));
 }
 
 // A small rate: the same batch over and over must not drive the losses to zero.

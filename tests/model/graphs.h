@@ -11,45 +11,11 @@
 #include "kernels/kernels.h"
 #include "model/model.h"
 #include "model/program.h"
+#include "operator_graphs.h"
 #include "scalar_kernels.h"
+#include "test_graph.h"
 
 namespace linnet {
-
-// Builds a graph node by node. Node functions take and return value ids.
-class TestGraph {
- public:
-  TestGraph(std::vector<uint32_t> input_shape, uint32_t classes) {
-    graph_.name = "test";
-    graph_.input_shape = std::move(input_shape);
-    graph_.classes = classes;
-  }
-  uint32_t Param(std::vector<uint32_t> shape) {
-    uint64_t count = 1;
-    for (const uint32_t size : shape) count *= size;
-    const std::string name = "p" + std::to_string(graph_.params.size());
-    graph_.params.push_back({name, std::move(shape), graph_.ParamCount(), count});
-    return uint32_t(graph_.params.size() - 1);
-  }
-  uint32_t Add(Op op, std::vector<uint32_t> inputs, std::vector<uint32_t> params = {},
-               std::vector<uint32_t> attributes = {}) {
-    graph_.nodes.push_back({op, std::move(inputs), std::move(params), std::move(attributes)});
-    return uint32_t(graph_.nodes.size());
-  }
-  uint32_t Dense(uint32_t x, uint32_t in, uint32_t out) {
-    const uint32_t weights = Param({in, out}), bias = Param({out});
-    return Add(Op::kDense, {x}, {weights, bias});
-  }
-  uint32_t Conv(uint32_t x, std::vector<uint32_t> kernel, uint32_t stride, uint32_t pad) {
-    const uint32_t out = kernel[3];
-    const uint32_t weights = Param(std::move(kernel)), bias = Param({out});
-    return Add(Op::kConv2d, {x}, {weights, bias}, {stride, stride, pad, pad, pad, pad, 1, 1, 1});
-  }
-  uint32_t Relu(uint32_t x) { return Add(Op::kRelu, {x}); }
-  uint32_t Pool(uint32_t x, uint32_t size) {
-    return Add(Op::kMaxPool, {x}, {}, {size, size, size, size, 0, 0, 0, 0});
-  }
-  Graph graph_;
-};
 
 struct NamedGraph {
   std::string name;
@@ -131,6 +97,10 @@ inline std::vector<NamedGraph> OperatorGraphs() {
     const uint32_t y = g.Relu(g.Add(Op::kDense, {x}, {weights, bias}));
     g.Add(Op::kDense, {y}, {weights, bias});
   });
+  AddActivationGraphs(add);
+  AddImageGraphs(add);
+  AddShapeGraphs(add);
+  AddSequenceGraphs(add);
   for (const Model& model : SmallClassifiers()) {
     all.push_back({"Builtin " + model.graph.name, model.graph});
   }

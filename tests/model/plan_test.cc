@@ -4,16 +4,10 @@
 
 #include "graphs.h"
 #include "gtest/gtest.h"
+#include "model/steps.h"
 
 namespace linnet {
 namespace {
-
-Program TrainingProgram(const Graph& graph) {
-  Program program = Lower(graph);
-  FuseRelu(program);
-  AppendGradient(program);
-  return program;
-}
 
 Graph Builtin(std::string_view name) { return BuiltinModel(name, SeedFromInt(1)).value().graph; }
 
@@ -39,7 +33,8 @@ std::vector<Life> Lives(const Plan& plan) {
       if (std::ranges::count(step.inputs, v) > 0) last = i;
     }
     if (value.role != Role::kTemporary || first == plan.program.steps.size()) continue;
-    const uint64_t bytes = value.count * value.element_bytes * plan.max_batch;
+    const uint64_t bytes =
+        value.count * value.element_bytes * (value.per_example ? plan.max_batch : 1);
     lives.push_back({plan.slots[v].offset, plan.slots[v].offset + bytes, first, last, v});
   }
   return lives;
@@ -59,10 +54,13 @@ TEST(PlanTest, ValuesThatLiveAtTheSameTimeShareNoMemory) {
         // An elementwise step may write where its dying input was.
         const Life& early = a.first < b.first ? a : b;
         const Life& late = a.first < b.first ? b : a;
-        const StepOp op = plan->program.steps[late.first].op;
+        const Step& step = plan->program.steps[late.first];
         const bool in_place =
             early.last == late.first && early.begin == late.begin && early.end == late.end &&
-            (op == StepOp::kRelu || op == StepOp::kReluGrad || op == StepOp::kAdd);
+            std::ranges::any_of(TraitsOf(step.op).in_place, [&](const InPlace& pair) {
+              return step.outputs[pair.output] == late.value &&
+                     step.inputs[pair.input] == early.value;
+            });
         EXPECT_TRUE(in_place || a.end <= b.begin || b.end <= a.begin)
             << "values " << a.value << " and " << b.value;
       }
@@ -98,7 +96,7 @@ TEST(PlanTest, TheArenaIsSmallerThanTheSumOfAllValues) {
     ASSERT_TRUE(training);
     if (name == "softmax-regression") continue;
     EXPECT_LT(training->arena_bytes, training->unshared_bytes * 9 / 10);
-    const Result<Plan> inference = MakePlan(Lower(Builtin(name)), 32);
+    const Result<Plan> inference = MakePlan(InferenceProgram(Builtin(name)), 32);
     ASSERT_TRUE(inference);
     EXPECT_LT(inference->arena_bytes, inference->unshared_bytes);
     // Equal where the workspace of the first layer is the largest thing in both.
@@ -111,13 +109,13 @@ TEST(PlanTest, AnArenaOverOneGibibyteIsRefused) {
   ASSERT_FALSE(plan);
   EXPECT_EQ(plan.error().code, Code::kLimit);
   EXPECT_TRUE(plan.error().message.contains("1073741824")) << plan.error().message;
-  const Result<Plan> wide = MakePlan(Lower(Builtin("mlp-2nn")), size_t{1} << 29);
+  const Result<Plan> wide = MakePlan(InferenceProgram(Builtin("mlp-2nn")), size_t{1} << 29);
   ASSERT_FALSE(wide);
   EXPECT_EQ(wide.error().code, Code::kLimit);
 }
 
 TEST(ProgramTest, AReluBecomesPartOfTheLayerBeforeIt) {
-  Program program = Lower(Builtin("cnn-small"));
+  Program program = Lower(Builtin("cnn-small"), Mode::kInference);
   EXPECT_EQ(CountSteps(program, StepOp::kRelu), 3u);
   FuseRelu(program);
   EXPECT_EQ(CountSteps(program, StepOp::kRelu), 0u);
@@ -128,7 +126,7 @@ TEST(ProgramTest, AReluStaysWhenSomethingElseTakesItsInput) {
   TestGraph g({4}, 3);
   const uint32_t x = g.Dense(0, 4, 3);
   g.Add(Op::kAdd, {g.Relu(x), x});
-  Program program = Lower(g.graph_);
+  Program program = Lower(g.graph_, Mode::kInference);
   FuseRelu(program);
   EXPECT_EQ(CountSteps(program, StepOp::kRelu), 1u);
 }
@@ -149,11 +147,12 @@ TEST(ProgramTest, SharedParametersAddUpTheirGradients) {
 }
 
 TEST(ProgramTest, FlopsAreThoseOfTheProducts) {
-  EXPECT_EQ(Flops(Lower(Builtin("mlp-256-128"))), 2u * (784 * 256 + 256 * 128 + 128 * 10));
+  EXPECT_EQ(Flops(Lower(Builtin("mlp-256-128"), Mode::kInference)),
+            2u * (784 * 256 + 256 * 128 + 128 * 10));
   // Forward and the gradient of the weights for every layer, of the input for all but the first.
   EXPECT_EQ(Flops(TrainingProgram(Builtin("mlp-256-128"))),
             2u * (2 * 784 * 256 + 3 * (256 * 128 + 128 * 10)));
-  EXPECT_EQ(Flops(Lower(Builtin("cnn-small"))),
+  EXPECT_EQ(Flops(Lower(Builtin("cnn-small"), Mode::kInference)),
             2u * (26 * 26 * 9 * 32 + 24 * 24 * 9 * 32 * 64 + 9216 * 128 + 128 * 10));
 }
 
