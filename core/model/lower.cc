@@ -348,14 +348,6 @@ class Lowering {
 
 }  // namespace
 
-Status CheckLowered(const Graph& graph) {
-  for (size_t i = 0; i < graph.nodes.size(); ++i) {
-    if (graph.nodes[i].op != Op::kAttention) continue;
-    return Fail(Code::kUnsupported, NodeText(graph, i), ": plans do not compute it yet");
-  }
-  return {};
-}
-
 Program Lower(const Graph& graph, Mode mode) {
   Result<std::vector<Shape>> shapes = InferShapes(graph);
   LINNET_CHECK_MSG(shapes.has_value(), shapes.error().message);

@@ -184,8 +184,6 @@ struct Program {
 // the forward pass is kept.
 enum class Mode : uint8_t { kInference, kTraining };
 
-// kUnsupported names a node that plans do not compute.
-Status CheckLowered(const Graph& graph);
 // The forward steps of a valid graph (ValidateGraph); a flatten or reshape is no step.
 Program Lower(const Graph& graph, Mode mode);
 // Makes a relu part of the dense, convolution or normalization before it, where nothing else takes

@@ -62,8 +62,8 @@ constexpr StepTraits kSteps[] = {
     {StepOp::kGru, RunGru, GruGradient, GruWorkspace, kGates},
     {StepOp::kGruGrad, RunGruGrad, nullptr, GruWorkspace},
     {StepOp::kGruGradWeights, RunGruGradWeights, nullptr, GruGradWeightsWorkspace},
-    {StepOp::kAttention, nullptr},
-    {StepOp::kAttentionGrad, nullptr},
+    {StepOp::kAttention, RunAttention, AttentionGradient, AttentionStepWorkspace},
+    {StepOp::kAttentionGrad, RunAttentionGrad, nullptr, AttentionStepWorkspace},
     {StepOp::kCrossEntropy, RunCrossEntropy},
     {StepOp::kSquaredError, RunSquaredError},
 };

@@ -64,6 +64,30 @@ void EmbeddingGradient(Differentiator& d, const Step& step, uint32_t dy) {
                                    .shape = step.shape});
 }
 
+void RunAttention(const StepRun& r) {
+  r.k.attention.forward(r.Batched<AttentionShape>(), r.In(0), r.Out(),
+                        r.step.outputs.size() > 1 ? r.Out(1) : nullptr, r.workspace, r.executor);
+}
+
+void RunAttentionGrad(const StepRun& r) {
+  r.k.attention.gradient(r.Batched<AttentionShape>(), r.In(0), r.In(1), r.In(2), r.In(3), r.Out(),
+                         r.workspace, r.executor);
+}
+
+uint64_t AttentionStepWorkspace(const Step& step, size_t batch, size_t workers) {
+  AttentionShape shape = std::get<AttentionShape>(step.shape);
+  shape.batch = batch;
+  return AttentionWorkspace(shape) * workers;
+}
+
+void AttentionGradient(Differentiator& d, const Step& step, uint32_t dy) {
+  const uint32_t qkv = step.inputs[0];
+  d.EmitFor(qkv, {.op = StepOp::kAttentionGrad,
+                  .inputs = {qkv, step.outputs[0], step.outputs[1], dy},
+                  .outputs = {},
+                  .shape = step.shape});
+}
+
 // ---- The gated recurrent unit: x's product for all positions is a dense step before it.
 //
 // States are [batch, steps, hidden], gates [batch, steps, 3 hidden] and take the place of x's

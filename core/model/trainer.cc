@@ -196,7 +196,6 @@ Result<std::unique_ptr<Trainer>> Trainer::Create(const Graph& graph, const Train
   LINNET_TRY_STATUS(ValidateOptions(options));
   LINNET_TRY_STATUS(CheckMaxBatch(max_batch));
   LINNET_TRY_STATUS(CheckTrainable(graph));
-  LINNET_TRY_STATUS(CheckLowered(graph));
   LINNET_TRY(Plan plan, MakePlan(TrainingProgram(graph), max_batch, WorkersOf(executor)));
   return std::make_unique<PlannedTrainer>(graph, options, std::move(plan), kernels, executor);
 }
@@ -205,7 +204,6 @@ Result<std::unique_ptr<Predictor>> Predictor::Create(const Graph& graph, size_t 
                                                      const Kernels& kernels, Executor* executor) {
   LINNET_TRY_STATUS(ValidateGraph(graph));
   LINNET_TRY_STATUS(CheckMaxBatch(max_batch));
-  LINNET_TRY_STATUS(CheckLowered(graph));
   LINNET_TRY(Plan plan, MakePlan(InferenceProgram(graph), max_batch, WorkersOf(executor)));
   return std::make_unique<PlannedPredictor>(graph, std::move(plan), kernels, executor);
 }

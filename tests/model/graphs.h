@@ -2,7 +2,9 @@
 #ifndef LINNET_TESTS_MODEL_GRAPHS_H_
 #define LINNET_TESTS_MODEL_GRAPHS_H_
 
+#include <cmath>
 #include <cstdint>
+#include <span>
 #include <string>
 #include <utility>
 #include <vector>
@@ -11,6 +13,7 @@
 #include "kernels/kernels.h"
 #include "model/model.h"
 #include "model/program.h"
+#include "model/train.h"
 #include "operator_graphs.h"
 #include "scalar_kernels.h"
 #include "test_graph.h"
@@ -35,7 +38,7 @@ inline std::vector<Model> SmallClassifiers() {
   std::vector<Model> models;
   for (const Row& row : rows) {
     Model model = BuiltinModel(row.name, SeedFromInt(1), row.shape, 5).value();
-    if (CheckLowered(model.graph)) models.push_back(std::move(model));
+    models.push_back(std::move(model));
   }
   return models;
 }
@@ -120,6 +123,50 @@ inline std::vector<int32_t> RandomLabels(uint64_t seed, size_t count, uint32_t c
   for (int32_t& label : labels) label = int32_t(random.Below(classes));
   return labels;
 }
+
+// Random parameters; statistics are such as a variance may be.
+inline std::vector<float> RandomParameters(uint64_t seed, const Graph& graph) {
+  std::vector<float> values = RandomFloats(seed, graph.ParamCount());
+  for (const ParamInfo& param : graph.params) {
+    if (param.role != ParamRole::kBuffer) continue;
+    for (uint64_t i = 0; i < param.count; ++i) {
+      values[param.offset + i] = 0.5f + std::abs(values[param.offset + i]);
+    }
+  }
+  return values;
+}
+inline size_t OutputCount(const Graph& graph) {
+  size_t count = 1;
+  for (const uint32_t size : InferShapes(graph).value().back()) count *= size;
+  return count;
+}
+
+// Examples with what either loss wants of them.
+struct TestBatch {
+  TestBatch(uint64_t seed, const Graph& graph, size_t batch)
+      : is_mse(graph.loss == Loss::kMse),
+        x(RandomFloats(seed, batch * graph.InputCount())),
+        targets(RandomFloats(seed + 1, batch * OutputCount(graph))),
+        y(RandomLabels(seed + 2, targets.size() / graph.classes, graph.classes)) {
+    // Ids for an embedding.
+    for (const Node& node : graph.nodes) {
+      if (node.op != Op::kEmbedding || node.inputs[0] != 0) continue;
+      const float vocabulary = float(graph.params[node.params[0]].shape[0]);
+      for (float& id : x) id = std::floor((id + 1) / 2 * vocabulary);
+    }
+  }
+  double Step(Trainer& trainer, size_t batch) const {
+    return is_mse ? trainer.StepValues(x.data(), targets.data(), batch)
+                  : trainer.Step(x.data(), y.data(), batch);
+  }
+  double Gradient(Trainer& trainer, size_t batch, std::span<float> out) const {
+    return is_mse ? trainer.GradientValues(x.data(), targets.data(), batch, out)
+                  : trainer.Gradient(x.data(), y.data(), batch, out);
+  }
+  bool is_mse;
+  std::vector<float> x, targets;
+  std::vector<int32_t> y;
+};
 
 // The scalar twin and every table this machine can run.
 inline std::vector<const Kernels*> TestedKernels() {

@@ -155,6 +155,12 @@ void AddSequenceGraphs(const Add& add) {
       g.Linear(x, 5, 2);
     });
   }
+  for (const uint32_t causal : {0u, 1u}) {
+    add("Attention" + std::to_string(causal), {5, 3}, 2, [&](auto& g) {
+      const uint32_t x = g.Add(Op::kAttention, {g.Linear(0, 3, 18)}, {}, {2, causal});
+      g.Linear(x, 6, 2);
+    });
+  }
   add("GruOfOneStep", {1, 3}, 2, [](auto& g) { g.Linear(g.Gru(0, 3, 4, {0, 1, 0}), 4, 2); });
 }
 

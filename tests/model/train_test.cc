@@ -228,26 +228,26 @@ TEST(TrainTest, AStepAllocatesNothing) {
 
 TEST(TrainTest, ABatchSmallerThanTheLargestGivesTheSameBits) {
   for (const NamedGraph& row : OperatorGraphs()) {
-    const size_t inputs = row.graph.InputCount();
-    const std::vector<float> x = RandomFloats(1, 12 * inputs);
-    const std::vector<int32_t> y = RandomLabels(2, 12, row.graph.classes);
-    const std::vector<float> start = RandomFloats(3, row.graph.ParamCount());
+    const TestBatch data(1, row.graph, 12);
+    const std::vector<float> start = RandomParameters(3, row.graph);
+    const size_t outputs = OutputCount(row.graph);
     for (const Kernels* kernels : TestedKernels()) {
       SCOPED_TRACE(row.name + " on " + kernels->target);
       auto exact = Trainer::Create(row.graph, {}, 5, *kernels).value();
       auto larger = Trainer::Create(row.graph, {}, 12, *kernels).value();
+      std::ranges::copy(start, larger->parameters().begin());
       // What an earlier, larger batch left in the arena must not matter.
-      larger->Step(x.data(), y.data(), 12);
+      data.Step(*larger, 12);
       std::ranges::copy(start, exact->parameters().begin());
       std::ranges::copy(start, larger->parameters().begin());
-      EXPECT_EQ(exact->Step(x.data(), y.data(), 5), larger->Step(x.data(), y.data(), 5));
+      EXPECT_EQ(data.Step(*exact, 5), data.Step(*larger, 5));
       EXPECT_TRUE(std::ranges::equal(exact->parameters(), larger->parameters()));
-      std::vector<float> few(5 * row.graph.classes), many(12 * row.graph.classes);
+      std::vector<float> few(5 * outputs), many(12 * outputs);
       auto five = Predictor::Create(row.graph, 5, *kernels).value();
       auto twelve = Predictor::Create(row.graph, 12, *kernels).value();
-      twelve->Run(start, x.data(), 12, many.data());
-      five->Run(start, x.data(), 5, few.data());
-      twelve->Run(start, x.data(), 5, many.data());
+      twelve->Run(start, data.x.data(), 12, many.data());
+      five->Run(start, data.x.data(), 5, few.data());
+      twelve->Run(start, data.x.data(), 5, many.data());
       EXPECT_TRUE(std::ranges::equal(few, std::span(many).first(few.size())));
     }
   }
