@@ -33,10 +33,17 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   auto predictor = Predictor::Create(model->graph, 2, BestKernels());
   if (!trainer || !predictor) return 0;
   const std::vector<float> x(2 * model->graph.InputCount(), 0.5f);
-  const int32_t y[2] = {0, static_cast<int32_t>(model->graph.classes) - 1};
-  std::vector<float> logits(2 * model->graph.classes);
+  const auto last = InferShapes(model->graph).value().back();
+  size_t outputs = 2;
+  for (const uint32_t side : last) outputs *= side;
+  const std::vector<int32_t> y(outputs, static_cast<int32_t>(model->graph.classes) - 1);
+  std::vector<float> logits(outputs);
   (*predictor)->Run(model->parameters, x.data(), 2, logits.data());
   std::ranges::copy(model->parameters, (*trainer)->parameters().begin());
-  (*trainer)->Step(x.data(), y, 2);
+  if (model->graph.loss == Loss::kMse) {
+    (*trainer)->StepValues(x.data(), logits.data(), 2);
+  } else {
+    (*trainer)->Step(x.data(), y.data(), 2);
+  }
   return 0;
 }

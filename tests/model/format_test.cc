@@ -118,7 +118,7 @@ TEST(FormatTest, AFlippedBitIsAnErrorOrAnotherModelWithTheseVeryBytes) {
 
 TEST(FormatTest, ModelsComeBackAndSoDoTheirBytes) {
   std::vector<Model> models = {SmallModel()};
-  for (const NamedGraph& row : OperatorGraphs()) {
+  for (const NamedGraph& row : EveryOperatorGraph()) {
     models.push_back({row.graph, RandomFloats(2, row.graph.ParamCount())});
   }
   for (const Model& model : models) {

@@ -41,7 +41,7 @@ std::vector<uint64_t> SampledElements(const Graph& graph) {
 }
 
 TEST(GradientTest, EqualsCentralDifferencesForEveryOperatorAndModel) {
-  for (const NamedGraph& row : OperatorGraphs()) {
+  for (const NamedGraph& row : EveryOperatorGraph()) {
     SCOPED_TRACE(row.name);
     ASSERT_TRUE(ValidateGraph(row.graph)) << ValidateGraph(row.graph).error().message;
     const Case c(row.graph);
@@ -87,7 +87,7 @@ TEST(GradientTest, EqualsCentralDifferencesForEveryOperatorAndModel) {
 }
 
 TEST(GradientTest, LogitsEqualTheInterpreter) {
-  for (const NamedGraph& row : OperatorGraphs()) {
+  for (const NamedGraph& row : EveryOperatorGraph()) {
     SCOPED_TRACE(row.name);
     const Case c(row.graph);
     const Doubles point(c.parameters.begin(), c.parameters.end());
@@ -108,7 +108,7 @@ TEST(GradientTest, LogitsEqualTheInterpreter) {
 }
 
 TEST(GradientTest, AStepAlongTheGradientChangesTheParametersByMinusTheLearningRate) {
-  for (const NamedGraph& row : OperatorGraphs()) {
+  for (const NamedGraph& row : EveryOperatorGraph()) {
     SCOPED_TRACE(row.name);
     const Case c(row.graph);
     for (const Kernels* kernels : TestedKernels()) {

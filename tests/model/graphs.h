@@ -2,6 +2,7 @@
 #ifndef LINNET_TESTS_MODEL_GRAPHS_H_
 #define LINNET_TESTS_MODEL_GRAPHS_H_
 
+#include <algorithm>
 #include <cmath>
 #include <cstdint>
 #include <span>
@@ -43,15 +44,19 @@ inline std::vector<Model> SmallClassifiers() {
   return models;
 }
 
-// One graph for each operator and for each way operators meet.
-inline std::vector<NamedGraph> OperatorGraphs() {
-  std::vector<NamedGraph> all;
-  const auto add = [&](std::string name, std::vector<uint32_t> input, uint32_t classes,
-                       auto build) {
+// Adds a graph that `build` makes to a list.
+inline auto AdderTo(std::vector<NamedGraph>& all) {
+  return [&all](std::string name, std::vector<uint32_t> input, uint32_t classes, auto build) {
     TestGraph g(std::move(input), classes);
     build(g);
     all.push_back({std::move(name), std::move(g.graph_)});
   };
+}
+
+// Graphs of dense layers, convolutions, pools and relus in each way they meet.
+inline std::vector<NamedGraph> OperatorGraphs() {
+  std::vector<NamedGraph> all;
+  const auto add = AdderTo(all);
   add("Dense", {5}, 3, [](auto& g) { g.Dense(0, 5, 3); });
   add("DenseOfAnImage", {2, 3, 2}, 4, [](auto& g) { g.Dense(0, 12, 4); });
   add("DenseRelu", {5}, 3, [](auto& g) { g.Dense(g.Relu(g.Dense(0, 5, 7)), 7, 3); });
@@ -100,13 +105,24 @@ inline std::vector<NamedGraph> OperatorGraphs() {
     const uint32_t y = g.Relu(g.Add(Op::kDense, {x}, {weights, bias}));
     g.Add(Op::kDense, {y}, {weights, bias});
   });
+  for (const Model& model : SmallClassifiers()) {
+    const auto is_buffer = [](const ParamInfo& p) { return p.role == ParamRole::kBuffer; };
+    if (std::ranges::any_of(model.graph.params, is_buffer)) continue;
+    all.push_back({"Builtin " + model.graph.name, model.graph});
+  }
+  return all;
+}
+
+// One graph for each operator, and all of OperatorGraphs.
+inline std::vector<NamedGraph> EveryOperatorGraph() {
+  std::vector<NamedGraph> all = OperatorGraphs();
+  const auto add = AdderTo(all);
   AddActivationGraphs(add);
   AddImageGraphs(add);
   AddShapeGraphs(add);
   AddSequenceGraphs(add);
-  for (const Model& model : SmallClassifiers()) {
-    all.push_back({"Builtin " + model.graph.name, model.graph});
-  }
+  all.push_back({"Builtin dscnn-small",
+                 BuiltinModel("dscnn-small", SeedFromInt(1), {6, 5, 1}, 5).value().graph});
   return all;
 }
 

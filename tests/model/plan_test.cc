@@ -41,7 +41,7 @@ std::vector<Life> Lives(const Plan& plan) {
 }
 
 TEST(PlanTest, ValuesThatLiveAtTheSameTimeShareNoMemory) {
-  for (const NamedGraph& row : OperatorGraphs()) {
+  for (const NamedGraph& row : EveryOperatorGraph()) {
     SCOPED_TRACE(row.name);
     const Result<Plan> plan = MakePlan(TrainingProgram(row.graph), 5);
     ASSERT_TRUE(plan);

@@ -100,7 +100,7 @@ TEST(SafetensorsTest, EveryPrefixOfAFileIsAnError) {
 }
 
 TEST(SafetensorsTest, ModelsComeBackInBothLayouts) {
-  for (const NamedGraph& row : OperatorGraphs()) {
+  for (const NamedGraph& row : EveryOperatorGraph()) {
     SCOPED_TRACE(row.name);
     const Model model{row.graph, RandomFloats(2, row.graph.ParamCount())};
     for (const TensorLayout layout : {TensorLayout::kLinnet, TensorLayout::kPytorch}) {

@@ -37,7 +37,7 @@ Floats ParametersOf(Trainer& trainer) {
 }
 
 TEST(StateTest, AnyNumberOfThreadsGivesTheSameBits) {
-  for (const NamedGraph& row : OperatorGraphs()) {
+  for (const NamedGraph& row : EveryOperatorGraph()) {
     SCOPED_TRACE(row.name);
     const Floats start = RandomParameters(3, row.graph);
     const TestBatch data(4, row.graph, 8);
@@ -141,7 +141,7 @@ TEST(StateTest, DropoutPassesEverythingInInference) {
 }
 
 TEST(StateTest, ThePredictorTakesNewParameters) {
-  for (const NamedGraph& row : OperatorGraphs()) {
+  for (const NamedGraph& row : EveryOperatorGraph()) {
     SCOPED_TRACE(row.name);
     const TestBatch data(4, row.graph, 2);
     auto predictor = Predictor::Create(row.graph, 2, BestKernels()).value();

@@ -227,7 +227,7 @@ TEST(TrainTest, AStepAllocatesNothing) {
 }
 
 TEST(TrainTest, ABatchSmallerThanTheLargestGivesTheSameBits) {
-  for (const NamedGraph& row : OperatorGraphs()) {
+  for (const NamedGraph& row : EveryOperatorGraph()) {
     const TestBatch data(1, row.graph, 12);
     const std::vector<float> start = RandomParameters(3, row.graph);
     const size_t outputs = OutputCount(row.graph);
