@@ -146,6 +146,7 @@ std::variant<Command, int> ParseCommandLine(int argc, const char* const* argv) {
   EvalCommand eval;
   BenchCommand bench;
   ModelCommand model;
+  PluginCommand plugin;
   CLI::App app(
       "Linnet trains small models where the data is: in daemons and browser tabs, together.",
       "linnet");
@@ -161,6 +162,7 @@ std::variant<Command, int> ParseCommandLine(int argc, const char* const* argv) {
   AddInfer(app, infer);
   AddBench(app, bench);
   AddModel(app, model);
+  AddPlugin(app, plugin);
   for (int i = 1; i < argc; ++i) {
     if (std::string_view(argv[i]) != kHelpFederation) continue;
     std::cout << FederationHelp();
@@ -186,6 +188,7 @@ std::variant<Command, int> ParseCommandLine(int argc, const char* const* argv) {
   if (app.got_subcommand("eval")) return Command(eval);
   if (app.got_subcommand("bench")) return Command(bench);
   if (app.got_subcommand("model")) return Command(model);
+  if (app.got_subcommand("plugin")) return Command(plugin);
   return Command(status);
 }
 
@@ -196,7 +199,10 @@ int RunCommandLine(int argc, const char* const* argv) {
                                                 "status", "train", "eval",     "bench"};
   const Command& command = std::get<Command>(parsed);
   const auto* model = std::get_if<ModelCommand>(&command);
-  const std::string_view name = model ? CommandName(*model) : kNames[command.index()];
+  const auto* plugin = std::get_if<PluginCommand>(&command);
+  const std::string_view name = model    ? CommandName(*model)
+                                : plugin ? CommandName(*plugin)
+                                         : kNames[command.index()];
   Result<int> result = kExitGood;
   try {
     result = std::visit([](const auto& c) { return Run(c); }, command);

@@ -11,6 +11,7 @@
 #include "native/cli/infer.h"
 #include "native/cli/learn.h"
 #include "native/cli/model.h"
+#include "native/cli/plugin.h"
 
 namespace linnet {
 
@@ -47,8 +48,9 @@ struct StatusCommand {
   std::string address;
   bool json = false, watch = false;
 };
-using Command = std::variant<ServeCommand, JoinCommand, SimulateCommand, InferCommand,
-                             StatusCommand, TrainCommand, EvalCommand, BenchCommand, ModelCommand>;
+using Command =
+    std::variant<ServeCommand, JoinCommand, SimulateCommand, InferCommand, StatusCommand,
+                 TrainCommand, EvalCommand, BenchCommand, ModelCommand, PluginCommand>;
 // What stands below a command's options in its help: an example and the exit codes.
 std::string CommandFooter(const std::string& example);
 

@@ -12,6 +12,8 @@
 #include <cstring>
 #include <vector>
 
+#include "native/plugin/sandbox.h"
+
 namespace linnet {
 namespace {
 
@@ -117,7 +119,12 @@ Result<PluginFile> ParsePluginFile(std::string_view argument) {
   return PluginFile{std::string(argument.substr(0, at)), *digest};
 }
 
-Status LoadPlugin(const PluginFile& file, PluginTable& table) {
+bool IsWasm(ByteSpan bytes) {
+  return bytes.size() >= 8 && std::memcmp(bytes.data(), "\0asm", 4) == 0;
+}
+
+Status LoadPlugin(const PluginFile& file, PluginTable& table, lnt_entry_fn* entry,
+                  const SandboxLimits& limits) {
   const auto load = [&]() -> Status {
     File sealed(memfd_create("linnet-plugin", MFD_CLOEXEC | MFD_ALLOW_SEALING));
     if (sealed.fd() < 0) return Fail(Code::kIo, "cannot make memory for it: ", SystemError());
@@ -126,6 +133,12 @@ Status LoadPlugin(const PluginFile& file, PluginTable& table) {
     const Digest found = Sha256(bytes);
     if (found != file.sha256) {
       return Fail(Code::kPermission, "found SHA-256 ", Hex(found), ", wanted ", Hex(file.sha256));
+    }
+    if (IsWasm(bytes)) {
+      LINNET_TRY(const SandboxFiles files, FindSandboxFiles());
+      LINNET_TRY_STATUS(AddSandboxed(sealed.fd(), file.path, files, limits, table));
+      sealed.Keep();
+      return {};
     }
     LINNET_TRY_STATUS(CheckWhole(bytes));
     const std::string name = StrCat("/proc/self/fd/", sealed.fd());
@@ -140,7 +153,9 @@ Status LoadPlugin(const PluginFile& file, PluginTable& table) {
                   "found no symbol " LNT_ENTRY_SYMBOL ", wanted it: is this a plugin for ABI ",
                   LNT_ABI_MAJOR, "?");
     }
-    return table.Add(reinterpret_cast<lnt_entry_fn>(symbol), file.path);
+    const auto found_entry = reinterpret_cast<lnt_entry_fn>(symbol);
+    if (entry != nullptr) *entry = found_entry;
+    return table.Add(found_entry, file.path);
   };
   Status status = load();
   if (status || status.error().message.starts_with("plugin ")) return status;

@@ -1,6 +1,5 @@
 /* A complete strategy in one C file: the exact weighted mean of the updates, times a configured
- * rate. Copy the folder, rename `template-mean`, and change what the round does; README.md builds
- * it. */
+ * rate. Change what a round does; README.md builds it. */
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -180,7 +179,12 @@ LNT_MEMBER(lnt_status, result_chunk)
   instance* self = find(h);
   const double* sums = self != NULL ? place(self, tensor, off, count) : NULL;
   if (sums == NULL || self->partial.weight_sum == 0) return LNT_E_INVALID;
-  const double total = (double)self->partial.weight_sum;
+  const double total = (double)self->partial.weight_sum, limit = self->magic / 0.75;
+  for (uint32_t i = 0; i < count; ++i) {
+    /* Written so that NaN fails too. */
+    if (!(sums[i] < limit && sums[i] > -limit))
+      return fail(self, LNT_E_DATA, "a sum is beyond the grid, so it is not exact");
+  }
   for (uint32_t i = 0; i < count; ++i) {
     ((float*)out)[i] = ((const float*)base)[i] + (float)(self->rate * (sums[i] / total));
   }

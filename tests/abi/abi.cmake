@@ -32,6 +32,10 @@ else()
   target_link_libraries(abi_other_major PRIVATE linnet_plugin)
   add_dependencies(linnet_plugins_builtin abi_other_major)
 
+  add_test(NAME install_out_of_tree
+           COMMAND ${CMAKE_COMMAND} -DBUILD=${CMAKE_BINARY_DIR} -DWORK=${CMAKE_BINARY_DIR}/tests/install
+                   -DSOURCE=${CMAKE_CURRENT_SOURCE_DIR}/install -DCXX=${CMAKE_CXX_COMPILER}
+                   -P ${CMAKE_CURRENT_SOURCE_DIR}/install/install.cmake)
   add_test(NAME abi_template_out_of_tree
            COMMAND ${CMAKE_CTEST_COMMAND} --build-and-test ${CMAKE_SOURCE_DIR}/plugins/template
                    ${CMAKE_BINARY_DIR}/plugins/out-of-tree --build-generator ${CMAKE_GENERATOR}

@@ -1,0 +1,15 @@
+# Installs the authors' part into a prefix, and builds a project against nothing but that:
+# cmake -DBUILD=... -DWORK=... -DSOURCE=... -DCXX=... -P install.cmake
+function(run)
+  execute_process(COMMAND ${ARGN} RESULT_VARIABLE failed OUTPUT_VARIABLE text ERROR_VARIABLE text)
+  if(failed)
+    message(FATAL_ERROR "${ARGN}\n${text}")
+  endif()
+endfunction()
+file(REMOVE_RECURSE ${WORK})
+run(${CMAKE_COMMAND} --install ${BUILD} --component plugin --prefix ${WORK}/prefix)
+run(${CMAKE_COMMAND} -S ${SOURCE} -B ${WORK}/build -DCMAKE_CXX_COMPILER=${CXX} -DCMAKE_PREFIX_PATH=${WORK}/prefix)
+run(${CMAKE_COMMAND} --build ${WORK}/build)
+if(NOT EXISTS ${WORK}/build/elsewhere.so)
+  message(FATAL_ERROR "found no elsewhere.so")
+endif()
