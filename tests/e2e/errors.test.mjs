@@ -160,7 +160,7 @@ const rows = [
     },
     says: /participant: .*new device/, code: usage,
   },
-  {name: 'nothing to infer', args: (s) => ['infer', s.file('m', 'x')], says: /--data SOURCE or --image/, code: usage},
+  {name: 'nothing to infer', args: (s) => ['infer', s.file('m', 'x')], says: /one of --data SOURCE, --image FILE.pgm, --input FILE and --text TEXT is wanted, 0 were given/, code: usage},
   {name: 'no model to infer with', args: (s) => ['infer', s.file('m', 'x'), '--data', 'strokes'], says: /\/m: /, code: usage},
   {name: 'no coordinator to ask', args: () => ['status', '127.0.0.1:1'], says: /no coordinator answers at 127\.0\.0\.1:1: Connection refused/, code: system},
 ];
