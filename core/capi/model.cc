@@ -17,10 +17,10 @@ Status Reader::Run(const Model& model, const float* x, size_t n, float* logits) 
   if (!predictor_) {
     LINNET_TRY(predictor_, Predictor::Create(model.graph, kBatch, BestKernels()));
   }
+  predictor_->SetParameters(model.parameters);
   for (size_t at = 0; at < n; at += kBatch) {
     const size_t batch = std::min(kBatch, n - at);
-    predictor_->Run(model.parameters, x + at * model.graph.InputCount(), batch,
-                    logits + at * model.graph.classes);
+    predictor_->Run(x + at * model.graph.InputCount(), batch, logits + at * model.graph.classes);
   }
   return {};
 }

@@ -35,23 +35,8 @@ Status CheckFit(const Graph& graph, const Dataset& data) {
   return {};
 }
 
-namespace {
-
-// Of trainers that know target values; the others have refused the graph.
-template <typename T>
-double StepValues(T& trainer, const Batch& batch) {
-  if constexpr (requires { trainer.StepValues(batch.x, batch.targets, batch.size); }) {
-    return trainer.StepValues(batch.x, batch.targets, batch.size);
-  } else {
-    LINNET_CHECK_MSG(false, "plans do not compute this loss");
-    return 0;
-  }
-}
-
-}  // namespace
-
 double StepOn(Trainer& trainer, Loss loss, const Batch& batch) {
-  return loss == Loss::kMse ? StepValues(trainer, batch)
+  return loss == Loss::kMse ? trainer.StepValues(batch.x, batch.targets, batch.size)
                             : trainer.Step(batch.x, batch.labels, batch.size);
 }
 

@@ -91,7 +91,7 @@ Status TrainWork::Begin() {
   examples = rows.size();
   batches_.emplace(std::move(rows), settings.batch_size, shuffle_seed);
   LINNET_TRY(trainer_, Trainer::Create(base->graph, options, batches_->batch(),
-                                       kernels ? *kernels : BestKernels()));
+                                       kernels ? *kernels : BestKernels(), executor));
   std::ranges::copy(base->parameters, trainer_->parameters().begin());
   if (options.proximal > 0) trainer_->SetTerms({.anchor = base->parameters, .constant = {}});
   return {};
@@ -165,7 +165,8 @@ Status EvaluateWork::Begin() {
     return Annotate(fits.error(), "evaluation");
   batches_.emplace(data, kEvaluateBatch, std::nullopt);
   LINNET_TRY(predictor_, Predictor::Create(model->graph, batches_->batch(),
-                                           kernels ? *kernels : BestKernels()));
+                                           kernels ? *kernels : BestKernels(), executor));
+  predictor_->SetParameters(model->parameters);
   outputs_.resize(batches_->batch() * OutputCount(model->graph));
   return {};
 }
@@ -179,7 +180,7 @@ bool EvaluateWork::Run(size_t max_steps) {
   const size_t labels = data.data->LabelsPerRow();
   for (size_t step = 0; step < max_steps && batches_->pass() == 0; ++step) {
     const Batch batch = batches_->Next();
-    predictor_->Run(model->parameters, batch.x, batch.size, outputs_.data());
+    predictor_->Run(batch.x, batch.size, outputs_.data());
     ScoreBatch(kernels ? *kernels : BestKernels(), model->graph, outputs_.data(), batch, labels,
                metrics);
   }

@@ -7,6 +7,7 @@
 #include <optional>
 #include <vector>
 
+#include "base/executor.h"
 #include "codec/codec.h"
 #include "data/batches.h"
 #include "data/dataset.h"
@@ -35,6 +36,7 @@ class TrainWork : public Work {
   uint64_t round = 0;
   AssignmentId assignment{};
   const Kernels* kernels = nullptr;
+  Executor* executor = nullptr;  // null: this thread; changes no bit
   // ---- out
   std::vector<float> parameters;  // trained, layout order
   uint64_t examples = 0, steps = 0;
@@ -64,6 +66,7 @@ class EvaluateWork : public Work {
   DataView data;
   uint64_t round = 0;
   const Kernels* kernels = nullptr;
+  Executor* executor = nullptr;  // null: this thread; changes no bit
   Metrics metrics;
   Status status;
 

@@ -74,7 +74,7 @@ void Optimizer::Apply(std::span<float> gradient, std::span<float> parameters) {
 void Optimizer::ClipGradient(std::span<float> gradient) const {
   if (options_.clip_value > 0) {
     const float limit = options_.clip_value;
-    for (float& g : gradient) g = std::clamp(g, -limit, limit);
+    kernels_.activation.clip(-limit, limit, gradient.data(), gradient.data(), gradient.size());
   }
   if (options_.clip_norm > 0) {
     const double norm = std::sqrt(kernels_.sum_squares(gradient.data(), gradient.size()));
@@ -90,40 +90,29 @@ void Optimizer::ApplyTo(const Range& range, float* gradient, float* parameters) 
   float* w = parameters + range.offset;
   const size_t n = range.count;
   const Kind kind = options_.optimizer;
-  if (options_.weight_decay > 0 && range.decays) {
-    if (kind == Kind::kAdamW) {
-      kernels_.scale(1 - learning_rate() * options_.weight_decay, w, n);
-    } else {
-      kernels_.axpy(options_.weight_decay, w, g, n);
-    }
+  if (options_.weight_decay > 0 && range.decays && kind != Kind::kAdamW) {
+    kernels_.axpy(options_.weight_decay, w, g, n);
   }
   if (options_.proximal > 0) {
     const float* anchor = terms_.anchor.data() + range.offset;
-    for (size_t i = 0; i < n; ++i) g[i] += options_.proximal * (w[i] - anchor[i]);
+    kernels_.optimizer.proximal(options_.proximal, w, anchor, g, n);
   }
   if (!terms_.constant.empty()) kernels_.add(g, terms_.constant.data() + range.offset, g, n);
   if (kind == Kind::kSgd) {
     kernels_.sgd_step(learning_rate(), g, w, n);
   } else if (IsAdam(kind)) {
-    AdamStep(range, g, w);
+    const AdamArgs args{
+        .lr = learning_rate(),
+        .beta1 = options_.beta1,
+        .beta2 = options_.beta2,
+        .epsilon = options_.epsilon,
+        .weight_decay = kind == Kind::kAdamW && range.decays ? options_.weight_decay : 0.0f,
+        .step = step_ + 1};
+    kernels_.optimizer.adam(args, g, first_.data() + range.offset, second_.data() + range.offset, w,
+                            n);
   } else {
     kernels_.momentum_step(learning_rate(), options_.momentum, kind == Kind::kNesterov, g,
                            first_.data() + range.offset, w, n);
-  }
-}
-
-void Optimizer::AdamStep(const Range& range, const float* gradient, float* parameters) {
-  const double t = static_cast<double>(step_ + 1);
-  const float b1 = options_.beta1, b2 = options_.beta2, epsilon = options_.epsilon;
-  const float rate = static_cast<float>(learning_rate() / (1 - std::pow(double(b1), t)));
-  const float unbias = static_cast<float>(1 / std::sqrt(1 - std::pow(double(b2), t)));
-  float* m = first_.data() + range.offset;
-  float* v = second_.data() + range.offset;
-  for (size_t i = 0; i < range.count; ++i) {
-    const float g = gradient[i];
-    m[i] = b1 * m[i] + (1 - b1) * g;
-    v[i] = b2 * v[i] + (1 - b2) * g * g;
-    parameters[i] -= rate * m[i] / (std::sqrt(v[i]) * unbias + epsilon);
   }
 }
 

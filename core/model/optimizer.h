@@ -54,7 +54,6 @@ class Optimizer {
   };
   void ClipGradient(std::span<float> gradient) const;
   void ApplyTo(const Range& range, float* gradient, float* parameters);
-  void AdamStep(const Range& range, const float* gradient, float* parameters);
 
   TrainOptions options_;
   const Kernels& kernels_;

@@ -6,6 +6,7 @@
 
 #include "base/random.h"
 #include "fed/learning.h"
+#include "kernels/pool.h"
 #include "model/train.h"
 #include "native/cli/command_line.h"
 #include "native/cli/learn.h"
@@ -60,23 +61,22 @@ Result<Model> NamedModel(const std::string& name) {
 struct Row {
   double step, one, many;
 };
-Result<Row> MeasureModel(const Model& model, const BenchCommand& c) {
+Result<Row> MeasureModel(const Model& model, const BenchCommand& c, Executor* executor) {
   const Kernels& kernels = BestKernels();
   const size_t batch = c.batch;
   const Examples examples(model.graph, batch);
   // A small rate: the same batch over and over must not drive the weights away.
   LINNET_TRY(const auto trainer,
-             Trainer::Create(model.graph, {.learning_rate = 1e-6f}, batch, kernels));
+             Trainer::Create(model.graph, {.learning_rate = 1e-6f}, batch, kernels, executor));
   std::ranges::copy(model.parameters, trainer->parameters().begin());
-  LINNET_TRY(const auto predictor, Predictor::Create(model.graph, batch, kernels));
+  LINNET_TRY(const auto predictor, Predictor::Create(model.graph, batch, kernels, executor));
+  predictor->SetParameters(model.parameters);
   std::vector<float> out(batch * OutputCount(model.graph));
   const Batch all{examples.x.data(), examples.y.data(), examples.targets.data(), batch};
   Row row;
   row.step = Measure(c.seconds, [&] { StepOn(*trainer, model.graph.loss, all); });
-  row.one = Measure(c.seconds,
-                    [&] { predictor->Run(model.parameters, examples.x.data(), 1, out.data()); });
-  row.many = Measure(
-      c.seconds, [&] { predictor->Run(model.parameters, examples.x.data(), batch, out.data()); });
+  row.one = Measure(c.seconds, [&] { predictor->Run(examples.x.data(), 1, out.data()); });
+  row.many = Measure(c.seconds, [&] { predictor->Run(examples.x.data(), batch, out.data()); });
   return row;
 }
 
@@ -91,18 +91,22 @@ Result<int> Run(const BenchCommand& command) {
     LINNET_TRY(Model model, NamedModel(name));
     models.push_back(std::move(model));
   }
-  output.Line(StrCat("batch ", command.batch, ", one thread, ", BestKernels().target,
-                     "; fastest decile of the calls in ", command.seconds, " s"));
+  const auto pool = MakePool(command.threads);
+  output.Line(StrCat("batch ", command.batch, ", ",
+                     pool->Workers() == 1 ? "one thread" : StrCat(pool->Workers(), " threads"),
+                     ", ", BestKernels().target, "; fastest decile of the calls in ",
+                     command.seconds, " s"));
   output.Line(output.Bold(
       StrCat(PadRight("model", 20), PadLeft("parameters", 12), PadLeft("train step", 12),
              PadLeft("examples/s", 12), PadLeft("infer 1", 12),
              PadLeft(StrCat("infer ", command.batch), 12), PadLeft("examples/s", 12))));
   for (const Model& model : models) {
-    LINNET_TRY(const Row row, MeasureModel(model, command));
+    LINNET_TRY(const Row row, MeasureModel(model, command, pool.get()));
     const double batch = double(command.batch);
     output.Object(Json::Object{{"model", model.graph.name},
                                {"parameters", model.graph.ParamCount()},
                                {"batch", command.batch},
+                               {"threads", pool->Workers()},
                                {"target", BestKernels().target},
                                {"trainStepSeconds", row.step},
                                {"trainExamplesPerSecond", batch / row.step},

@@ -1,6 +1,7 @@
 // linnet eval: a model's score on data.
 #include <chrono>
 
+#include "kernels/pool.h"
 #include "native/cli/command_line.h"
 #include "native/cli/learn.h"
 #include "native/cli/output.h"
@@ -16,8 +17,9 @@ Result<int> Run(const EvalCommand& command) {
   as.scale = ParseScaling(command.scale);
   LINNET_TRY(const TrainTest parts, OpenScaled(command.data, as));
   const auto& data = parts.test && !command.train_part ? parts.test : parts.train;
+  const auto pool = MakePool(command.threads);
   const auto begin = std::chrono::steady_clock::now();
-  LINNET_TRY(const Outcome outcome, Predict(model, data));
+  LINNET_TRY(const Outcome outcome, Predict(model, data, pool.get()));
   const double seconds =
       std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
   PrintScore(output, model.graph, *data, outcome);

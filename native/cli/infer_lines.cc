@@ -35,6 +35,7 @@ class Generator {
     }
     Generator generator(model, command);
     LINNET_TRY(generator.predictor_, Predictor::Create(model.graph, 1, BestKernels()));
+    generator.predictor_->SetParameters(model.parameters);
     return generator;
   }
   // What follows `text`, `length` bytes.
@@ -47,8 +48,7 @@ class Generator {
 
  private:
   Generator(const Model& model, const InferCommand& command)
-      : parameters_(model.parameters),
-        temperature_(command.temperature),
+      : temperature_(command.temperature),
         random_(SeedFromInt(command.seed), 0),
         window_(model.graph.input_shape[0]),
         logits_(window_.size() * kSymbols) {}
@@ -57,7 +57,7 @@ class Generator {
     const std::string_view seen = text.substr(text.size() - std::min(text.size(), window_.size()));
     std::ranges::fill(window_, 0.0f);
     for (size_t i = 0; i < seen.size(); ++i) window_[i] = float(uint8_t(seen[i]));
-    predictor_->Run(parameters_, window_.data(), 1, logits_.data());
+    predictor_->Run(window_.data(), 1, logits_.data());
     std::vector<float> last(logits_.begin() + ptrdiff_t((seen.size() - 1) * kSymbols),
                             logits_.begin() + ptrdiff_t(seen.size() * kSymbols));
     if (temperature_ > 0) {
@@ -73,7 +73,6 @@ class Generator {
     return char(ranked[0].index);
   }
 
-  std::span<const float> parameters_;
   double temperature_;
   RandomStream random_;
   std::unique_ptr<Predictor> predictor_;
@@ -114,6 +113,7 @@ class RowReader {
       return Fail(Code::kInvalid, model.graph.name, " gives no single prediction for a row");
     RowReader reader(model, command);
     LINNET_TRY(reader.predictor_, Predictor::Create(model.graph, 1, BestKernels()));
+    reader.predictor_->SetParameters(model.parameters);
     if (!command.like.empty()) {
       Federation as;
       as.scale = ParseScaling(command.scale.empty() ? "unit" : command.scale);
@@ -132,7 +132,7 @@ class RowReader {
       const size_t at = scale_.size() == 1 ? 0 : j;
       row[j] = row[j] * scale_[at] + offset_[at];
     }
-    predictor_->Run(parameters_, row.data(), 1, logits_.data());
+    predictor_->Run(row.data(), 1, logits_.data());
     if (graph_.loss == Loss::kMse) {
       double error = 0;
       std::string values;
@@ -162,13 +162,9 @@ class RowReader {
 
  private:
   RowReader(const Model& model, const InferCommand& command)
-      : graph_(model.graph),
-        parameters_(model.parameters),
-        top_(command.top),
-        logits_(model.graph.classes) {}
+      : graph_(model.graph), top_(command.top), logits_(model.graph.classes) {}
 
   const Graph& graph_;
-  std::span<const float> parameters_;
   uint32_t top_;
   std::unique_ptr<Predictor> predictor_;
   std::vector<float> scale_ = {1}, offset_ = {0}, logits_;

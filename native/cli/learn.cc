@@ -16,6 +16,12 @@ std::string Builtins() {
   return names;
 }
 
+void AddThreads(CLI::App* sub, uint32_t& threads) {
+  sub->add_option("--threads", threads, "Threads of the engine, 0 = one per core; changes no bit")
+      ->check(CLI::Range(0, 1024))
+      ->capture_default_str();
+}
+
 constexpr char kSources[] =
     "mnist:DIR, strokes?writers=0-99, csv:FILE?label=NAME, npy:X.npy,Y.npy or text:FILE?context=64";
 
@@ -63,6 +69,7 @@ void AddTrain(CLI::App& app, TrainCommand& c) {
       ->check(CLI::Range(0.0, 1.0));
   sub->add_option("--target-loss", c.target_loss,
                   "Stop when the validation loss is as low as this");
+  AddThreads(sub, c.threads);
   sub->add_flag("--json", c.json, "One JSON object a line instead of text");
   sub->footer(CommandFooter(
       "linnet train mlp-2nn --data 'strokes?writers=0-99' --epochs 5 --save digits.linnet"));
@@ -76,6 +83,7 @@ void AddEval(CLI::App& app, EvalCommand& c) {
       ->check(CLI::IsMember({"none", "unit", "standard"}))
       ->capture_default_str();
   sub->add_flag("--train-part", c.train_part, "Use the training part where the source has two");
+  AddThreads(sub, c.threads);
   sub->add_flag("--json", c.json, "One JSON object instead of text");
   sub->footer(CommandFooter("linnet eval digits.linnet --data 'strokes?writers=1000-1019'"));
 }
@@ -126,6 +134,7 @@ void AddBench(CLI::App& app, BenchCommand& c) {
   sub->add_option("--seconds", c.seconds, "Of each of the three measurements of a model")
       ->check(CLI::Range(0.01, 60.0))
       ->capture_default_str();
+  AddThreads(sub, c.threads);
   sub->add_flag("--json", c.json, "One JSON object for each model instead of a table");
   sub->footer(CommandFooter("linnet bench mlp-256-128 cnn-small"));
 }

@@ -15,10 +15,12 @@ class App;
 
 namespace linnet {
 
+// `threads`: workers of a step or a prediction, 0 = one per core; changes no bit.
 struct TrainCommand {
   std::string model;  // builtin, or a .linnet file
   std::string data, validate, scale = "unit", save;
   uint32_t epochs = 10, batch = 32;
+  uint32_t threads = 1;
   uint64_t steps = 0, every = 0;  // 0: as epochs say, once an epoch
   uint64_t seed = 1;
   std::string optimizer = "adam", schedule = "constant";
@@ -30,11 +32,12 @@ struct TrainCommand {
 };
 struct EvalCommand {
   std::string model, data, scale = "unit";
+  uint32_t threads = 1;
   bool train_part = false, json = false;
 };
 struct BenchCommand {
   std::vector<std::string> models;  // none: all builtin ones
-  uint32_t batch = 32;
+  uint32_t batch = 32, threads = 1;
   double seconds = 0.5;  // of each measurement
   bool json = false;
 };

@@ -94,7 +94,7 @@ Result<Memory> PlanMemory(const Graph& graph, size_t batch) {
   LINNET_TRY(const auto trainer, Trainer::Create(graph, TrainOptions{}, batch, kernels));
   const uint64_t parameters = graph.ParamCount() * sizeof(float);
   return Memory{.inference = parameters + predictor->arena_bytes(),
-                .training = 2 * parameters + trainer->arena_bytes()};
+                .training = trainer->memory().total()};
 }
 
 uint64_t CountRole(const Graph& graph, bool (*is)(const ParamInfo&)) {

@@ -79,12 +79,13 @@ Result<Measured> MeasureBy(const Create& create, const Dataset& data, size_t cla
 
 // A predictor in f32 with its parameters.
 struct PlainPredictor {
+  PlainPredictor(const Model& m, std::unique_ptr<Predictor> p) : model(m), predictor(std::move(p)) {
+    predictor->SetParameters(model.parameters);
+  }
+  void Run(const float* x, size_t batch, float* outputs) { predictor->Run(x, batch, outputs); }
+  size_t weight_bytes() const { return model.parameters.size() * sizeof(float); }
   const Model& model;
   std::unique_ptr<Predictor> predictor;
-  void Run(const float* x, size_t batch, float* outputs) {
-    predictor->Run(model.parameters, x, batch, outputs);
-  }
-  size_t weight_bytes() const { return model.parameters.size() * sizeof(float); }
 };
 
 }  // namespace

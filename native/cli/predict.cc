@@ -29,7 +29,8 @@ std::vector<Ranked> Rank(std::span<const float> logits) {
   return ranked;
 }
 
-Result<Outcome> Predict(const Model& model, std::shared_ptr<const Dataset> data) {
+Result<Outcome> Predict(const Model& model, std::shared_ptr<const Dataset> data,
+                        Executor* executor) {
   if (const Status fits = CheckFit(model.graph, *data); !fits)
     return Annotate(fits.error(), data->source);
   Outcome out;
@@ -37,12 +38,13 @@ Result<Outcome> Predict(const Model& model, std::shared_ptr<const Dataset> data)
   const Kernels& kernels = BestKernels();
   const size_t outputs = OutputCount(model.graph), labels = data->LabelsPerRow();
   const bool classifies = model.graph.loss != Loss::kMse && labels == 1;
-  LINNET_TRY(const auto predictor, Predictor::Create(model.graph, kBatch, kernels));
+  LINNET_TRY(const auto predictor, Predictor::Create(model.graph, kBatch, kernels, executor));
+  predictor->SetParameters(model.parameters);
   std::vector<float> logits(kBatch * outputs);
   Batches batches(WholeView(std::move(data)), kBatch, std::nullopt);
   while (batches.pass() == 0) {
     const Batch batch = batches.Next();
-    predictor->Run(model.parameters, batch.x, batch.size, logits.data());
+    predictor->Run(batch.x, batch.size, logits.data());
     ScoreBatch(kernels, model.graph, logits.data(), batch, labels, out.metrics);
     for (size_t i = 0; i < batch.size && classifies; ++i) {
       const Ranked best = Rank(std::span(logits).subspan(i * outputs, outputs)).front();

@@ -6,6 +6,7 @@
 #include <span>
 #include <vector>
 
+#include "base/executor.h"
 #include "data/dataset.h"
 #include "model/model.h"
 #include "model/train.h"
@@ -20,8 +21,9 @@ struct Outcome {
   std::vector<float> confidence;  // the probability of the predicted class
 };
 
-// kInvalid when the data does not fit the model.
-Result<Outcome> Predict(const Model& model, std::shared_ptr<const Dataset> data);
+// kInvalid when the data does not fit the model. The executor (null: this thread) changes no bit.
+Result<Outcome> Predict(const Model& model, std::shared_ptr<const Dataset> data,
+                        Executor* executor = nullptr);
 
 // Loss, accuracy where there is one, and the confusion matrix of up to 20 classes.
 void PrintScore(Output& output, const Graph& graph, const Dataset& data, const Outcome& outcome);

@@ -1,6 +1,7 @@
 #include "native/cli/report.h"
 
 #include <algorithm>
+#include <cmath>
 
 #include "base/bytes.h"
 
@@ -21,6 +22,12 @@ std::string RoundLine(const RoundMetrics& metrics) {
   if (metrics.late > 0) line += StrCat(", ", metrics.late, " late");
   return line + StrCat("  up ", HumanBytes(metrics.uplink_bytes), "  down ",
                        HumanBytes(metrics.downlink_bytes), "  ", HumanSeconds(metrics.seconds));
+}
+
+std::string ScoreText(const RoundMetrics& metrics) {
+  if (!std::isfinite(metrics.accuracy) && std::isfinite(metrics.loss))
+    return StrCat("loss ", Fixed(metrics.loss, 4));
+  return StrCat("accuracy ", Percent(metrics.accuracy));
 }
 
 void PrintAccuracy(Output& output, const std::vector<RoundMetrics>& history) {

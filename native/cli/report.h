@@ -13,6 +13,9 @@ namespace linnet {
 // "round   3  accuracy 91.20 %  loss 0.2871   8 of 8 counted  up 204 KB  down 6.39 MB  1.2 s"
 std::string RoundLine(const RoundMetrics& metrics);
 
+// "accuracy 91.20 %", or "loss 0.0287" of a model that has no accuracy.
+std::string ScoreText(const RoundMetrics& metrics);
+
 // The accuracy by round as a plot, or nothing when there is too little to show.
 void PrintAccuracy(Output& output, const std::vector<RoundMetrics>& history);
 

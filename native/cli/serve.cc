@@ -279,9 +279,9 @@ void Serve::Summarize() {
                               : good    ? output_.Green("the target is reached")
                                         : output_.Red("the target was missed");
   output_.Line("");
-  output_.Line(StrCat(output_.Bold(federation_.name), ": ", verdict, ": accuracy ",
-                      Percent(accuracy), " after ", status.round, " rounds, ",
-                      HumanSeconds(seconds)));
+  output_.Line(StrCat(output_.Bold(federation_.name), ": ", verdict, ": ",
+                      status.history.empty() ? "no score" : ScoreText(status.history.back()),
+                      " after ", status.round, " rounds, ", HumanSeconds(seconds)));
   PrintAccuracy(output_, status.history);
   PrintParticipants(output_, status.participants);
   output_.Line(StrCat("  in all: up ", HumanBytes(status.uplink_bytes), ", down ",

@@ -93,9 +93,8 @@ Result<int> Run(const SimulateCommand& command) {
                               : result.target_reached ? output.Green("the target is reached")
                                                       : output.Red("the target was missed");
   output.Line("");
-  output.Line(StrCat(output.Bold(federation.name), ": ", verdict, ": accuracy ",
-                     Percent(closed.accuracy), " after ", closed.round, " rounds, ",
-                     HumanSeconds(seconds)));
+  output.Line(StrCat(output.Bold(federation.name), ": ", verdict, ": ", ScoreText(closed),
+                     " after ", closed.round, " rounds, ", HumanSeconds(seconds)));
   PrintAccuracy(output, result.history);
   output.Line(StrCat("  in all: up ", HumanBytes(result.uplink_bytes), ", down ",
                      HumanBytes(result.downlink_bytes), "; model ",

@@ -12,6 +12,7 @@
 #include "data/batches.h"
 #include "fed/learning.h"
 #include "fed/work.h"
+#include "kernels/pool.h"
 #include "native/cli/command_line.h"
 #include "native/cli/learn.h"
 #include "native/cli/output.h"
@@ -126,6 +127,7 @@ class Training {
   Training(const TrainCommand& command, Model model, Parts parts)
       : command_(command),
         model_(std::make_shared<Model>(std::move(model))),
+        pool_(MakePool(command.threads)),
         parts_(std::move(parts)),
         output_(command.json),
         by_loss_(OutputCount(model_->graph) != model_->graph.classes || !HasAccuracy()) {}
@@ -147,6 +149,7 @@ class Training {
 
   const TrainCommand& command_;
   std::shared_ptr<Model> model_;
+  std::unique_ptr<Executor> pool_;
   Parts parts_;
   Output output_;
   // Sequences are judged by their loss: the likeliest symbol alone says little.
@@ -177,6 +180,7 @@ Status Training::Validate(Trainer& trainer, uint64_t steps) {
   EvaluateWork work;
   work.model = model_;
   work.data = parts_.validation;
+  work.executor = pool_.get();
   while (work.Run(64)) {
   }
   LINNET_TRY_STATUS(work.status);
@@ -221,7 +225,7 @@ Result<int> Training::Run() {
   LINNET_TRY(const TrainOptions options, MakeTrainOptions(settings));
   Batches batches(parts_.train, command_.batch, DeriveSeed(SeedFromInt(command_.seed), "shuffle"));
   LINNET_TRY(const auto trainer,
-             Trainer::Create(model_->graph, options, batches.batch(), BestKernels()));
+             Trainer::Create(model_->graph, options, batches.batch(), BestKernels(), pool_.get()));
   std::ranges::copy(model_->parameters, trainer->parameters().begin());
   steps_in_all_ = StepsInAll(batches);
   output_.Line(StrCat(output_.Bold(DescribeModel(model_->graph)), ": ", batches.rows(),
