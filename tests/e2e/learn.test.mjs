@@ -106,6 +106,40 @@ test('models of symbols learn a text that repeats itself, and go on from a begin
   }
 });
 
+test('the number of threads changes no bit of a model', (t) => {
+  const at = folder(t);
+  const files = [1, 3].map((threads) => {
+    const saved = join(at, `${threads}.linnet`);
+    const {code, err} = run(['train', 'dscnn-small', '--data', 'strokes?writers=0-4', '--steps', '20', '--threads', `${threads}`, '--save', saved]);
+    assert.equal(code, 0, err);
+    return readFileSync(saved);
+  });
+  assert.ok(files[0].equals(files[1]));
+});
+
+test('federations learn texts, and rows without labels', (t) => {
+  const at = folder(t);
+  const file = join(at, 't.txt'), table = join(at, 't.csv');
+  writeFileSync(file, 'the quick brown fox jumps over the lazy dog.\n'.repeat(200));
+  csv(table, 400, 1);
+  for (const {model, train, data, above, below} of [
+    {model: 'gru-char', train: {batchSize: 16, maxSteps: 15, clipNorm: 1, learningRate: 0.005}, data: `text:${file}?context=32&step=7`, above: 0.5, below: 2},
+    {model: 'autoencoder:3-8-2-8-3', train: {batchSize: 10, learningRate: 0.01}, data: `csv:${table}?label=kind`, below: 0.03},
+  ]) {
+    const federation = join(at, 'f.json');
+    writeFileSync(federation, JSON.stringify({name: 'f', model: {builtin: model}, train: {optimizer: 'adam', epochs: 4, ...train},
+      strategy: {id: 'fedavg'}, round: {cohort: 4, minimum: 3, maxRounds: 8}, upload: {codec: 'f32'}}));
+    const {code, err, out, events} = run(['simulate', federation, '--data', data, '--clients', '4', '--json']);
+    assert.equal(code, 0, err);
+    const done = events.at(-1);
+    assert.ok(done.loss < below, out);
+    if (above) assert.ok(done.accuracy > above, out);
+    else assert.equal(done.accuracy, null, out);
+    const people = run(['simulate', federation, '--data', data, '--clients', '4', '--rounds', '1']);
+    assert.match(people.out, above ? /all rounds are done: accuracy \d/ : /all rounds are done: loss \d/);
+  }
+});
+
 test('Ctrl-C keeps what has been learnt', async (t) => {
   const saved = join(folder(t), 'm.linnet');
   const train = new Process(['train', 'mlp-2nn', '--data', 'strokes?writers=0-19', '--epochs', '100000', '--every', '20', '--save', saved, '--json']);
