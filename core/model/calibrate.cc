@@ -59,11 +59,12 @@ template <class Body>
 Status ForEachBatch(const Model& model, std::span<const float> x, const Kernels& kernels,
                     const Body& body) {
   LINNET_TRY(const auto predictor, Predictor::Create(model.graph, kBatch, kernels));
+  predictor->SetParameters(model.parameters);
   const size_t features = model.graph.InputCount(), outputs = model.graph.classes;
   std::vector<float> y(kBatch * outputs);
   for (size_t at = 0; at < x.size(); at += kBatch * features) {
     const size_t batch = std::min(kBatch, (x.size() - at) / features);
-    predictor->Run(model.parameters, x.data() + at, batch, y.data());
+    predictor->Run(x.data() + at, batch, y.data());
     body(std::span<const float>(y.data(), batch * outputs));
   }
   return {};
@@ -183,6 +184,7 @@ void QuantizeTensors(const Model& model, QuantizedModel& out) {
 Result<double> OutputError(const Model& model, const QuantizedModel& quantized,
                            std::span<const float> x, const Kernels& kernels) {
   LINNET_TRY(const auto exact, Predictor::Create(model.graph, kBatch, kernels));
+  exact->SetParameters(model.parameters);
   LINNET_TRY(const auto coarse, QuantizedPredictor::Create(quantized, kBatch, kernels));
   LINNET_TRY(const std::vector<Shape> shapes, InferShapes(model.graph));
   const size_t features = model.graph.InputCount(), outputs = ElementCount(shapes.back());
@@ -190,7 +192,7 @@ Result<double> OutputError(const Model& model, const QuantizedModel& quantized,
   double sum = 0;
   for (size_t at = 0; at < x.size(); at += kBatch * features) {
     const size_t batch = std::min(kBatch, (x.size() - at) / features);
-    exact->Run(model.parameters, x.data() + at, batch, a.data());
+    exact->Run(x.data() + at, batch, a.data());
     coarse->Run(x.data() + at, batch, b.data());
     for (size_t i = 0; i < batch * outputs; ++i) {
       const double off = a[i] - b[i];

@@ -1,4 +1,4 @@
-// Training that a smaller model needs: with quantized weights, while weights go, after a teacher.
+// Training that a smaller model needs: with quantized weights, and while weights go.
 #ifndef LINNET_MODEL_COMPRESS_TRAIN_H_
 #define LINNET_MODEL_COMPRESS_TRAIN_H_
 

@@ -2,7 +2,9 @@
 #ifndef LINNET_MODEL_OPTIONS_H_
 #define LINNET_MODEL_OPTIONS_H_
 
+#include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <span>
 
 #include "model/schedule.h"
@@ -41,6 +43,12 @@ struct GradientTerms {
   std::span<const float> anchor;
   std::span<const float> constant;
 };
+
+// A loss of the caller's own (Trainer::StepWith): for outputs[batch, rows, classes] writes
+// `scale` times the gradient of the sum of the examples' losses to gradient, of the same size, and
+// returns the sum.
+using OutputLoss =
+    std::function<double(const float* outputs, size_t batch, float scale, float* gradient)>;
 
 }  // namespace linnet
 

@@ -10,6 +10,7 @@
 #include "base/executor.h"
 #include "base/result.h"
 #include "kernels/kernels.h"
+#include "model/options.h"
 #include "model/program.h"
 
 namespace linnet {
@@ -48,6 +49,7 @@ struct PlanRun {
   bool accumulate_gradients = false;          // add to kGradients instead of replacing it
   bool update_buffers = false;                // keep up the running statistics of batch norm
   uint64_t dropout_key = 0;                   // another for each step
+  const OutputLoss* output_loss = nullptr;    // takes the place of the graph's loss
   Executor* executor = nullptr;               // null: this thread
   double loss_sum = 0;                        // out: over the examples
 };

@@ -151,9 +151,11 @@ class ChainPredictor final : public QuantizedPredictor {
 class WeightOnlyPredictor final : public QuantizedPredictor {
  public:
   WeightOnlyPredictor(Model model, std::unique_ptr<Predictor> predictor)
-      : model_(std::move(model)), predictor_(std::move(predictor)) {}
+      : model_(std::move(model)), predictor_(std::move(predictor)) {
+    predictor_->SetParameters(model_.parameters);
+  }
   void Run(const float* x, size_t batch, float* output) override {
-    predictor_->Run(model_.parameters, x, batch, output);
+    predictor_->Run(x, batch, output);
   }
   size_t weight_bytes() const override { return model_.parameters.size() * sizeof(float); }
   size_t arena_bytes() const override { return predictor_->arena_bytes(); }

@@ -26,6 +26,10 @@ float* Kept(const StepRun& r, size_t output) {
   return r.step.outputs.size() > output ? r.Out(output) : nullptr;
 }
 
+void RunOutputLoss(const StepRun& r) {
+  r.run.loss_sum = (*r.run.output_loss)(r.In(0), r.batch, r.run.loss_grad, r.Out());
+}
+
 }  // namespace
 
 uint64_t NormalizationWorkspace(const Step& step, size_t batch, size_t) {
@@ -126,6 +130,7 @@ void SoftmaxGradient(Differentiator& d, const Step& step, uint32_t dy) {
 
 // The loss of an example is the mean over its rows; loss_grad is the gradient by that mean.
 void RunCrossEntropy(const StepRun& r) {
+  if (r.run.output_loss != nullptr) return RunOutputLoss(r);
   const auto& s = r.ShapeAs<RowsShape>();
   const float rows = static_cast<float>(s.rows);
   r.run.loss_sum =
@@ -135,6 +140,7 @@ void RunCrossEntropy(const StepRun& r) {
 }
 
 void RunSquaredError(const StepRun& r) {
+  if (r.run.output_loss != nullptr) return RunOutputLoss(r);
   const auto& s = r.ShapeAs<RowsShape>();
   const float rows = static_cast<float>(s.rows);
   r.run.loss_sum =

@@ -52,7 +52,9 @@ class Trainer {
   virtual double Step(const float* x, const int32_t* y, size_t batch) = 0;
   // The same for Loss::kMse and targets[batch, outputs].
   virtual double StepValues(const float* x, const float* targets, size_t batch) = 0;
-  // The same without the update: the gradient of the mean loss, in layout order (for tests); zero
+  // The same for any graph and a loss of the caller's own in place of the graph's.
+  virtual double StepWith(const float* x, size_t batch, const OutputLoss& loss) = 0;
+  // As Step without the update: the gradient of the mean loss, in layout order (for tests); zero
   // for buffers and frozen parameters.
   virtual double Gradient(const float* x, const int32_t* y, size_t batch, std::span<float> out) = 0;
   virtual double GradientValues(const float* x, const float* targets, size_t batch,

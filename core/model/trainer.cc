@@ -60,6 +60,12 @@ class PlannedTrainer final : public Trainer {
     LINNET_CHECK(graph_.loss == Loss::kMse);
     return AnyStep(x, targets, batch);
   }
+  double StepWith(const float* x, size_t batch, const OutputLoss& loss) override {
+    output_loss_ = &loss;
+    const double mean = AnyStep(x, nullptr, batch);
+    output_loss_ = nullptr;
+    return mean;
+  }
   double Gradient(const float* x, const int32_t* y, size_t batch, std::span<float> out) override {
     CheckLabels(y, batch);
     return AnyGradient(x, y, batch, out);
@@ -118,6 +124,7 @@ class PlannedTrainer final : public Trainer {
                  Writable(gradients), nullptr};
     run.batch = batch;
     run.dropout_key = RandomStream(dropout_seed_, steps_).NextU64();
+    run.output_loss = output_loss_;
     run.executor = executor_;
     Execute(plan_, kernels_, run);
     return run.loss_sum / static_cast<double>(batch);
@@ -134,6 +141,7 @@ class PlannedTrainer final : public Trainer {
   AlignedBuffer<std::byte> arena_;
   Seed dropout_seed_ = SeedFromInt(0);
   uint64_t steps_ = 0;
+  const OutputLoss* output_loss_ = nullptr;  // of the StepWith under way
 };
 
 class PlannedPredictor final : public Predictor {

@@ -83,15 +83,19 @@ void AddExport(CLI::App& group, ModelCommand& chosen) {
 
 // What the commands that make a model smaller have in common.
 template <typename C>
-void AddCompression(CLI::App* sub, const std::shared_ptr<C>& c) {
+void AddCompression(CLI::App* sub, const std::shared_ptr<C>& c, const char* optimizer) {
   sub->add_option("MODEL", c->model, "A .linnet file, or the name of a builtin model")->required();
   sub->add_option("--data", c->data, "Data source: mnist:DIR, csv:FILE?label=NAME, strokes?...")
       ->required();
+  sub->add_option("--scale", c->scale, "How features are scaled, by the training part")
+      ->check(CLI::IsMember({"none", "unit", "standard"}))
+      ->capture_default_str();
   sub->add_option("--output,-o", c->output, "Write the result to this .linnet file");
   sub->add_option("--epochs", c->epochs, "Train so many times over the data")
       ->check(CLI::Range(0, 1000))
       ->capture_default_str();
-  sub->add_option("--learning-rate", c->learning_rate, "Of that training (momentum 0.9, batch 32)")
+  sub->add_option("--learning-rate", c->learning_rate,
+                  StrCat("Of that training (", optimizer, ", batch 32)"))
       ->check(CLI::PositiveNumber)
       ->capture_default_str();
   sub->add_option("--seed", c->seed, "Of the order of examples")->capture_default_str();
@@ -100,7 +104,7 @@ void AddCompression(CLI::App* sub, const std::shared_ptr<C>& c) {
 void AddQuantize(CLI::App& group, ModelCommand& chosen) {
   std::shared_ptr<QuantizeCommand> c;
   CLI::App* sub = AddSubcommand(group, chosen, "quantize", "Make weights of 8 or 4 bits", c);
-  AddCompression(sub, c);
+  AddCompression(sub, c, "momentum 0.9");
   sub->add_option("--bits", c->bits, "8: weights and activations; 4: weights alone")
       ->check(CLI::IsMember({8, 4}))
       ->capture_default_str();
@@ -118,7 +122,7 @@ void AddQuantize(CLI::App& group, ModelCommand& chosen) {
 void AddPrune(CLI::App& group, ModelCommand& chosen) {
   std::shared_ptr<PruneCommand> c;
   CLI::App* sub = AddSubcommand(group, chosen, "prune", "Set the smallest weights to zero", c);
-  AddCompression(sub, c);
+  AddCompression(sub, c, "momentum 0.9");
   sub->add_option("--sparsity", c->sparsity, "The share of weights that become zero")
       ->check(CLI::Range(0.0, 0.999))
       ->capture_default_str();
@@ -130,6 +134,28 @@ void AddPrune(CLI::App& group, ModelCommand& chosen) {
       ->capture_default_str();
   sub->footer(CommandFooter(
       "linnet model prune digits.linnet --data mnist:DIR --sparsity 0.8 -o sparse.linnet"));
+}
+
+void AddDistill(CLI::App& group, ModelCommand& chosen) {
+  std::shared_ptr<DistillCommand> c;
+  CLI::App* sub =
+      AddSubcommand(group, chosen, "distill", "Train a small model on what MODEL says", c);
+  AddCompression(sub, c, "adam");
+  sub->add_option("--student", c->student,
+                  "The model that learns: a .linnet file, or the name of a builtin model")
+      ->required();
+  sub->add_option("--unlabelled", c->unlabelled,
+                  "Train on this data source, whose labels are not looked at; --data scores alone");
+  sub->add_option("--temperature", c->temperature,
+                  "Higher shows the student more of what MODEL thinks of wrong classes")
+      ->check(CLI::Range(0.01, 1000.0))
+      ->capture_default_str();
+  sub->add_option("--label-weight", c->label_weight, "The share of the labels in the loss")
+      ->check(CLI::Range(0.0, 1.0))
+      ->capture_default_str();
+  sub->footer(
+      CommandFooter("linnet model distill digits.linnet --student dscnn-small --data "
+                    "mnist:DIR -o small.linnet"));
 }
 
 }  // namespace
@@ -144,11 +170,12 @@ void AddModel(CLI::App& app, ModelCommand& chosen) {
   AddExport(*group, chosen);
   AddQuantize(*group, chosen);
   AddPrune(*group, chosen);
+  AddDistill(*group, chosen);
 }
 
 std::string_view CommandName(const ModelCommand& command) {
-  static constexpr std::string_view kNames[] = {"model inspect", "model import", "model export",
-                                                "model quantize", "model prune"};
+  static constexpr std::string_view kNames[] = {"model inspect",  "model import", "model export",
+                                                "model quantize", "model prune",  "model distill"};
   return kNames[command.index()];
 }
 

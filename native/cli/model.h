@@ -35,14 +35,14 @@ struct ExportCommand {
 };
 
 struct QuantizeCommand {
-  std::string model, data, output, calibration = "better";
+  std::string model, data, output, scale = "unit", calibration = "better";
   uint32_t bits = 8, examples = 512, epochs = 0;
   float learning_rate = 0.002f;
   uint64_t seed = 1;
   bool json = false;
 };
 struct PruneCommand {
-  std::string model, data, output, pruning = "global";
+  std::string model, data, output, scale = "unit", pruning = "global";
   double sparsity = 0.8;
   uint32_t epochs = 3;
   float learning_rate = 0.02f;
@@ -50,8 +50,16 @@ struct PruneCommand {
   bool json = false;
 };
 
-using ModelCommand =
-    std::variant<InspectCommand, ImportCommand, ExportCommand, QuantizeCommand, PruneCommand>;
+struct DistillCommand {
+  std::string model, student, data, unlabelled, output, scale = "unit";
+  float temperature = 4, label_weight = 0.1f, learning_rate = 0.001f;
+  uint32_t epochs = 3;
+  uint64_t seed = 1;
+  bool json = false;
+};
+
+using ModelCommand = std::variant<InspectCommand, ImportCommand, ExportCommand, QuantizeCommand,
+                                  PruneCommand, DistillCommand>;
 
 // Adds `model` and its subcommands to the command line; the one that is given puts its options
 // into `chosen`, which outlives the parse.
@@ -64,6 +72,7 @@ Result<int> Run(const ImportCommand& command);
 Result<int> Run(const ExportCommand& command);
 Result<int> Run(const QuantizeCommand& command);
 Result<int> Run(const PruneCommand& command);
+Result<int> Run(const DistillCommand& command);
 Result<int> Run(const ModelCommand& command);
 
 }  // namespace linnet

@@ -7,7 +7,9 @@
 
 #include "base/random.h"
 #include "kernels/kernels.h"
+#include "model/ops.h"
 #include "model/train.h"
+#include "native/cli/setup.h"
 
 namespace linnet {
 namespace {
@@ -112,9 +114,23 @@ Result<Measured> MeasureSparse(const Model& model, const Dataset& data) {
   return MeasureBy(create, data, model.graph.classes, SaveModel(model).size());
 }
 
-Status CheckData(const Graph& graph, const Dataset& data) {
+Result<TrainTest> OpenLabelled(const std::string& source, const std::string& scale,
+                               const Graph& graph) {
+  Federation as;  // the scaling as a federation would tell it
+  as.scale = ParseScaling(scale);
+  LINNET_TRY(TrainTest parts, OpenScaled(source, as));
+  LINNET_TRY(const std::vector<Shape> shapes, InferShapes(graph));
+  if (graph.loss != Loss::kCrossEntropy || ElementCount(shapes.back()) != graph.classes) {
+    return Fail(Code::kUnsupported, graph.name, " gives ", ShapeText(shapes.back()),
+                ", wanted one class for each example");
+  }
+  const Dataset& data = *parts.train;
   if (data.size() == 0) return Fail(Code::kInvalid, data.source, " has no rows");
-  if (data.features() == graph.InputCount() && data.classes <= graph.classes) return {};
+  if (data.LabelsPerRow() != 1) {
+    return Fail(Code::kInvalid, data.source, " has ", data.LabelsPerRow(),
+                " labels for each example, wanted 1");
+  }
+  if (data.features() == graph.InputCount() && data.classes <= graph.classes) return parts;
   return Fail(Code::kInvalid, data.source, " has ", data.features(), " features and ", data.classes,
               " classes, the model wants ", graph.InputCount(), " and at most ", graph.classes);
 }
@@ -163,11 +179,12 @@ Status RunSteps(Output& output, std::string_view what, uint64_t steps,
 }
 
 void PrintComparison(Output& output, const std::string& title, const Measured& before,
-                     const Measured& after, std::vector<std::pair<std::string, Json>> extra) {
+                     const Measured& after, std::vector<std::pair<std::string, Json>> extra,
+                     const ComparisonNames& names) {
   if (output.json()) {
     Json::Object object(extra.begin(), extra.end());
-    object.emplace_back("before", ToJson(before));
-    object.emplace_back("after", ToJson(after));
+    object.emplace_back(names.before, ToJson(before));
+    object.emplace_back(names.after, ToJson(after));
     output.Object(std::move(object));
     return;
   }
@@ -180,7 +197,8 @@ void PrintComparison(Output& output, const std::string& title, const Measured& b
     return Ratio(static_cast<double>(a), static_cast<double>(b), "smaller");
   };
   output.Line(output.Bold(title));
-  output.Line(output.Dim("                      before       after"));
+  output.Line(output.Dim(
+      StrCat("  ", PadRight("", 16), PadLeft(names.before, 10), PadLeft(names.after, 12))));
   row("file", HumanBytes(before.file_bytes), HumanBytes(after.file_bytes),
       ratio(before.file_bytes, after.file_bytes));
   row("weights in use", HumanBytes(before.weight_bytes), HumanBytes(after.weight_bytes),

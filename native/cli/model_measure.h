@@ -11,6 +11,7 @@
 #include "data/dataset.h"
 #include "model/quantize.h"
 #include "native/cli/output.h"
+#include "native/data/source.h"
 
 namespace linnet {
 
@@ -30,8 +31,10 @@ Result<Measured> MeasureQuantized(const QuantizedModel& model, const Dataset& da
 // With weights in the sparse forms that are fastest.
 Result<Measured> MeasureSparse(const Model& model, const Dataset& data);
 
-// Whether `data` is what the model takes.
-Status CheckData(const Graph& graph, const Dataset& data);
+// Opens a source and scales it; kInvalid unless it is what the model takes, with one class label
+// for each example.
+Result<TrainTest> OpenLabelled(const std::string& source, const std::string& scale,
+                               const Graph& graph);
 
 // Draws batches from shuffled data, epoch after epoch.
 class ShuffledBatches {
@@ -58,9 +61,13 @@ class ShuffledBatches {
 Status RunSteps(Output& output, std::string_view what, uint64_t steps,
                 const std::function<double()>& step);
 
+struct ComparisonNames {
+  std::string before = "before", after = "after";
+};
 // A table of both and their ratio, or the object {.., "before": {..}, "after": {..}}.
 void PrintComparison(Output& output, const std::string& title, const Measured& before,
-                     const Measured& after, std::vector<std::pair<std::string, Json>> extra);
+                     const Measured& after, std::vector<std::pair<std::string, Json>> extra,
+                     const ComparisonNames& names = {});
 
 }  // namespace linnet
 

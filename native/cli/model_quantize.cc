@@ -46,8 +46,7 @@ Result<int> Run(const QuantizeCommand& command) {
   }
   Output output(command.json);
   LINNET_TRY(const Model model, OpenModel(command.model));
-  LINNET_TRY(const TrainTest data, OpenSource(command.data));
-  LINNET_TRY_STATUS(CheckData(model.graph, *data.train));
+  LINNET_TRY(const TrainTest data, OpenLabelled(command.data, command.scale, model.graph));
   const Dataset& test = data.test != nullptr ? *data.test : *data.train;
   LINNET_TRY(const Measured before, MeasureModel(model, test));
 

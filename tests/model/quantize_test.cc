@@ -7,6 +7,7 @@
 #include "graphs.h"
 #include "gtest/gtest.h"
 #include "kernels/pool.h"
+#include "model/quantize_parts.h"
 #include "model/train.h"
 
 namespace linnet {
@@ -69,6 +70,12 @@ std::vector<NamedGraph> Int8Graphs() {
     const uint32_t both = t.Add(Op::kAdd, {t.Relu(x), x});
     t.Add(Op::kGlobalAvgPool, {t.Add(Op::kAvgPool, {both}, {}, {2, 2, 2, 2, 0, 0, 0, 0, 0})});
     all.push_back({"depthwise_residual", t.graph_});
+  }
+  {
+    TestGraph t({7, 5, 3}, 10);
+    const uint32_t x = t.Relu(t.Conv(0, {3, 3, 3, 10}, 1, 1));
+    t.Add(Op::kGlobalAvgPool, {t.Add(Op::kAvgPool, {x}, {}, {3, 2, 2, 1, 1, 0, 1, 1, 1})});
+    all.push_back({"average_pool_with_its_padding", t.graph_});
   }
   {
     TestGraph t({5, 5, 2}, 9);
@@ -139,6 +146,77 @@ TEST(QuantizeTest, Int8IsNearToF32AndTheSameOnEveryTargetBatchAndThread) {
     // A step of a code is 1/127 of a range; some of them add up.
     for (size_t i = 0; i < exact.size(); ++i) {
       ASSERT_NEAR(first[i], exact[i], 0.06f * (high - low)) << i;
+    }
+  }
+}
+
+TEST(QuantizeTest, AnAveragePoolThatLeavesItsPaddingOutIsNamed) {
+  TestGraph t({4, 4, 2}, 2);
+  const uint32_t conv = t.Conv(0, {1, 1, 2, 2}, 1, 0);
+  t.Add(Op::kGlobalAvgPool, {t.Add(Op::kAvgPool, {conv}, {}, {2, 2, 1, 1, 1, 1, 0, 0, 0})});
+  const std::vector<float> x(32);
+  const auto made =
+      QuantizeInt8(WithRandomParameters(t.graph_, 1), x, Calibration::kBetter, BestKernels());
+  ASSERT_FALSE(made);
+  EXPECT_EQ(made.error().code, Code::kUnsupported);
+  EXPECT_TRUE(made.error().message.starts_with("node 1 (avg_pool) does not count its padding"))
+      << made.error().message;
+}
+
+// A builtin model as training leaves it: the statistics of batch norm are far from 0 and 1.
+Model Trained(const char* name) {
+  Model model = *BuiltinModel(name, Seed{});
+  RandomStream random(Seed{3}, 1);
+  for (const Node& node : model.graph.nodes) {
+    if (node.op != Op::kBatchNorm) continue;
+    for (size_t i = 0; i < node.params.size(); ++i) {
+      const ParamInfo& param = model.graph.params[node.params[i]];
+      const bool positive = i == 0 || i == 3;  // scale, variance
+      for (size_t j = 0; j < param.count; ++j) {
+        model.parameters[param.offset + j] =
+            positive ? 0.5f + random.Uniform() : random.Uniform() - 0.5f;
+      }
+    }
+  }
+  return model;
+}
+
+TEST(QuantizeTest, FoldingTakesEveryBatchNormOutOfADepthwiseModelAndKeepsItsOutputs) {
+  const Model model = Trained("dscnn-small"), folded = FoldBatchNorm(model);
+  EXPECT_EQ(std::ranges::count(model.graph.nodes, Op::kBatchNorm, &Node::op), 7);
+  EXPECT_EQ(std::ranges::count(folded.graph.nodes, Op::kBatchNorm, &Node::op), 0);
+  ASSERT_TRUE(ValidateGraph(folded.graph)) << ValidateGraph(folded.graph).error().message;
+  EXPECT_EQ(folded.parameters.size(), folded.graph.ParamCount());
+  EXPECT_LT(folded.parameters.size(), model.parameters.size());
+  const std::vector<float> x = RandomValues(4 * model.graph.InputCount(), 6, 0, 1);
+  const std::vector<float> wanted = Predict(model, x, 4), found = Predict(folded, x, 4);
+  const auto [low, high] = std::ranges::minmax(wanted);
+  ASSERT_GT(high - low, 0.1f);
+  for (size_t i = 0; i < wanted.size(); ++i) {
+    ASSERT_NEAR(found[i], wanted[i], 1e-5f * (high - low)) << i;
+  }
+}
+
+TEST(QuantizeTest, TheBuiltinImageModelsKeepTheirOutputsInInt8AndInt4) {
+  const size_t examples = 64;
+  for (const char* name : {"cnn-mnist", "dscnn-small"}) {
+    SCOPED_TRACE(name);
+    const Model model = Trained(name);
+    const std::vector<float> x = RandomValues(examples * model.graph.InputCount(), 6, 0, 1);
+    const std::vector<float> exact = Predict(model, x, examples);
+    const auto int8 = QuantizeInt8(model, x, Calibration::kBetter, BestKernels());
+    ASSERT_TRUE(int8) << int8.error().message;
+    const auto int4 = QuantizeInt4(model);
+    ASSERT_TRUE(int4) << int4.error().message;
+    const auto [low, high] = std::ranges::minmax(exact);
+    for (const auto& [made, tolerance] : {std::pair(&*int8, 0.05f), std::pair(&*int4, 0.25f)}) {
+      auto predictor = QuantizedPredictor::Create(*made, examples, BestKernels());
+      ASSERT_TRUE(predictor) << predictor.error().message;
+      std::vector<float> y(exact.size());
+      (*predictor)->Run(x.data(), examples, y.data());
+      for (size_t i = 0; i < y.size(); ++i) {
+        ASSERT_NEAR(y[i], exact[i], tolerance * (high - low)) << i;
+      }
     }
   }
 }

@@ -226,6 +226,32 @@ TEST(TrainTest, AStepAllocatesNothing) {
   ASSERT_GT(allocations, before) << "the counter counts nothing";
 }
 
+TEST(TrainTest, AStepWithTheGraphsOwnLossWrittenOutGivesTheSameBits) {
+  for (const Model& model : SmallClassifiers()) {
+    SCOPED_TRACE(model.graph.name);
+    const uint32_t classes = model.graph.classes;
+    const std::vector<float> x = RandomFloats(1, 8 * model.graph.InputCount());
+    const std::vector<int32_t> y = RandomLabels(2, 8, classes);
+    const auto loss = [&](const float* outputs, size_t batch, float scale, float* gradient) {
+      return BestKernels().softmax_cross_entropy(outputs, y.data(), batch, classes, scale,
+                                                 gradient);
+    };
+    for (const Optimizer_ optimizer : {Optimizer_::kSgd, Optimizer_::kAdamW}) {
+      std::unique_ptr<Trainer> plain, with;
+      for (std::unique_ptr<Trainer>* made : {&plain, &with}) {
+        *made = Trainer::Create(model.graph, {.optimizer = optimizer}, 8, BestKernels()).value();
+        std::ranges::copy(model.parameters, (*made)->parameters().begin());
+      }
+      for (const size_t batch : {8u, 3u}) {
+        EXPECT_EQ(with->StepWith(x.data(), batch, loss), plain->Step(x.data(), y.data(), batch));
+      }
+      EXPECT_TRUE(std::ranges::equal(with->parameters(), plain->parameters()));
+      // The graph's loss is back.
+      EXPECT_EQ(with->Step(x.data(), y.data(), 8), plain->Step(x.data(), y.data(), 8));
+    }
+  }
+}
+
 TEST(TrainTest, ABatchSmallerThanTheLargestGivesTheSameBits) {
   for (const NamedGraph& row : EveryOperatorGraph()) {
     const TestBatch data(1, row.graph, 12);

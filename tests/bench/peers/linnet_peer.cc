@@ -55,11 +55,10 @@ Call PrepareInfer(const Work& work) {
   const size_t batch = work.numbers.at(0);
   state->model = BuiltinModel(ModelName(work), SeedFromInt(1)).value();
   state->predictor = Predictor::Create(state->model.graph, batch, BestKernels()).value();
+  state->predictor->SetParameters(state->model.parameters);
   state->x = Uniform(batch * state->model.graph.InputCount());
   state->logits.resize(batch * 10);
-  return [state, batch] {
-    state->predictor->Run(state->model.parameters, state->x.data(), batch, state->logits.data());
-  };
+  return [state, batch] { state->predictor->Run(state->x.data(), batch, state->logits.data()); };
 }
 
 Call PrepareGemm(const Work& work) {
