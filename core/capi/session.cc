@@ -212,7 +212,9 @@ Status linnet_session::Deliver(const linnet::Event& event, uint64_t now_ms) {
 }
 
 void linnet_session::Call(TrainWork& work) {
-  work.parameters = work.base->parameters;
+  work.status = work.Prepare();
+  if (!work.status) return;
+  work.parameters.assign(work.start().begin(), work.start().end());
   linnet_train_result result{0, 0, std::nan(""), std::nan("")};
   const linnet_status status = train(user, linnet::TaskSettings(work).c_str(),
                                      work.parameters.data(), work.parameters.size(), &result);

@@ -258,7 +258,9 @@ linnet_status linnet_next_task(linnet_session* session, linnet_task* out) {
     out->settings_json = session->text.c_str();
     if (task.work->kind() == linnet::Work::Kind::kTrain) {
       auto& work = static_cast<linnet::TrainWork&>(*task.work);
-      work.parameters = work.base->parameters;
+      // Only a strategy that wants more than sgd can be missing something, and was declined.
+      LINNET_CHECK(work.Prepare().has_value());
+      work.parameters.assign(work.start().begin(), work.start().end());
       out->kind = LINNET_TASK_TRAIN;
       out->parameters = work.parameters.data();
       out->count = work.parameters.size();

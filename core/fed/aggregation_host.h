@@ -68,10 +68,11 @@ struct UpdateStats {
 };
 // Decodes once, window by window, and keeps nothing. kData: wrong size, does not decode, or not
 // finite; kLimit: a value beyond max_abs (both name the element). Behind the n weights come
-// `extras` floats.
+// `extras` floats, of which the first `scalars` may go to kMaxScalar.
 Result<UpdateStats> CheckUpdate(const CodecSpec& codec, const CodecSeed& seed, ByteSpan encoded,
-                                size_t n, double max_abs, const Kernels& kernels,
-                                size_t extras = 0);
+                                size_t n, double max_abs, const Kernels& kernels, size_t extras = 0,
+                                size_t scalars = 0);
+inline constexpr double kMaxScalar = 1e6;
 
 // Host clip -> one reducer -> one server optimizer; the first and the last may be missing.
 struct StrategyChain {

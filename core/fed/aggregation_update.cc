@@ -57,7 +57,8 @@ Result<int> GridExponent(double max_abs, uint64_t max_weight, uint64_t invited) 
 }
 
 Result<UpdateStats> CheckUpdate(const CodecSpec& codec, const CodecSeed& seed, ByteSpan encoded,
-                                size_t n, double max_abs, const Kernels& kernels, size_t extras) {
+                                size_t n, double max_abs, const Kernels& kernels, size_t extras,
+                                size_t scalars) {
   const size_t wanted = EncodedBytes(codec, n) + extras * sizeof(float);
   if (encoded.size() != wanted) {
     return Fail(Code::kData, "found ", encoded.size(), " bytes of ", CodecName(codec), ", wanted ",
@@ -77,12 +78,16 @@ Result<UpdateStats> CheckUpdate(const CodecSpec& codec, const CodecSeed& seed, B
     squares += kernels.sum_squares(values.data(), values.size());
   }
   stats.l2_norm = std::sqrt(squares);
-  for (size_t first = 0; first < extras; first += kCodecBlock) {
-    const std::span<float> values(window.data(), std::min(kCodecBlock, extras - first));
+  for (size_t first = 0; first < extras;) {
+    const bool scalar = first < scalars;
+    const size_t end = scalar ? scalars : extras;
+    const std::span<float> values(window.data(), std::min(kCodecBlock, end - first));
     std::memcpy(values.data(), encoded.data() + weights.size() + first * sizeof(float),
                 values.size() * sizeof(float));
     float largest = 0;
-    LINNET_TRY_STATUS(CheckValues(values, first, "further value ", max_abs, kernels, largest));
+    LINNET_TRY_STATUS(CheckValues(values, first, "further value ", scalar ? kMaxScalar : max_abs,
+                                  kernels, largest));
+    first += values.size();
   }
   return stats;
 }

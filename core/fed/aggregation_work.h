@@ -7,9 +7,18 @@
 #include <vector>
 
 #include "fed/aggregation_host.h"
+#include "fed/client_task.h"
 #include "fed/machine.h"
 
 namespace linnet {
+
+// What the strategy has for the participants of the next round.
+struct StrategyTask {
+  ClientTask task;
+  SharedBytes values;  // the bytes that task.values names; null: none
+};
+// Between rounds. Errors are those of ClientSettings and Downlink.
+Result<StrategyTask> ReadStrategyTask(AggregationHost& host);
 
 // The first pass over an upload: digest, size, finiteness, bounds, norm.
 class CheckWork final : public Work {
@@ -21,7 +30,7 @@ class CheckWork final : public Work {
   Digest digest{};  // as announced by the sender
   CodecSpec codec;
   CodecSeed seed;
-  size_t elements = 0;
+  size_t elements = 0, extras = 0, scalars = 0;
   double max_abs = 0;
   const Kernels* kernels = nullptr;
   // ---- out
@@ -58,6 +67,7 @@ class AggregationWork final : public Work {
   SharedBytes model_bytes;
   Digest digest{};
   Bytes state, partial;
+  StrategyTask next_task;
 
   Kind kind() const override { return Kind::kFold; }
   bool Run(size_t max_steps) override;

@@ -38,23 +38,34 @@ Result<std::unique_ptr<Coordinator>> Coordinator::Create(CoordinatorOptions opti
                   data.classes, " classes, the model wants ", model.graph.InputCount(),
                   " and at most ", model.graph.classes);
   }
+  StrategyChain chain = options.strategy;
+  if (federation.strategy.chain.is_null()) chain.reducer_config = federation.strategy.config;
+  LINNET_TRY(const StrategyLinks links, LinksOf(chain.reducer));
+  LINNET_TRY(UpdateLayout layout, MakeUpdateLayout(model.graph, links.uplink, federation.personal));
+  AggregationOptions aggregation;
+  aggregation.services.executor = aggregation.executor = options.executor;
+  aggregation.block_memory = options.block_memory;
+  aggregation.spool = options.spool;
+  aggregation.max_step_norm = federation.strategy.max_step_norm;
   LINNET_TRY(std::unique_ptr<AggregationHost> host,
-             AggregationHost::Create(options.strategy, federation.strategy.config,
-                                     model.graph.params, kernels));
+             AggregationHost::Create(chain, std::move(layout), kernels, std::move(aggregation)));
   LINNET_TRY_STATUS(host->RestoreState(options.recovered.strategy_state));
+  LINNET_TRY(StrategyTask task, ReadStrategyTask(*host));
   return std::make_unique<CoordinatorMachine>(std::move(options), std::move(host), std::move(model),
-                                              std::move(bytes));
+                                              std::move(bytes), std::move(task));
 }
 
 CoordinatorMachine::CoordinatorMachine(CoordinatorOptions options,
                                        std::shared_ptr<AggregationHost> host, Model model,
-                                       SharedBytes model_bytes)
+                                       SharedBytes model_bytes, StrategyTask task)
     : options_(std::move(options)),
       kernels_(options_.kernels ? *options_.kernels : BestKernels()),
       host_(std::move(host)),
+      layout_(host_->layout()),
       model_(std::make_shared<const Model>(std::move(model))),
       model_bytes_(std::move(model_bytes)),
-      digest_(Blake2b(*model_bytes_)) {
+      digest_(Blake2b(*model_bytes_)),
+      task_(std::move(task)) {
   Recovered& recovered = options_.recovered;
   committed_ = recovered.round;
   best_bytes_ = std::move(recovered.best_model);

@@ -40,7 +40,11 @@ struct CoordinatorOptions {
   Federation federation;
   Model initial;  // ignored where `recovered` has a model
   Recovered recovered;
-  PluginEntry strategy;  // looked up by the host in its plugin table
+  // FindStrategy() in the host's plugin table; a chain of one takes federation.strategy.config.
+  StrategyChain strategy;
+  Executor* executor = nullptr;          // for aggregation, one round at a time; null: no workers
+  uint64_t block_memory = 256ull << 20;  // see AggregationOptions
+  std::shared_ptr<Spool> spool;
   std::shared_ptr<const Dataset>
       evaluation;                   // central test data, scaled; null = federated evaluation
   Seed secret{};                    // behind selection, assignment ids and round seeds; kept by the

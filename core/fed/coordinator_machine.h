@@ -20,7 +20,7 @@ namespace linnet {
 class CoordinatorMachine final : public Coordinator {
  public:
   CoordinatorMachine(CoordinatorOptions options, std::shared_ptr<AggregationHost> host, Model model,
-                     SharedBytes model_bytes);
+                     SharedBytes model_bytes, StrategyTask task);
 
   std::vector<Action> Start(uint64_t now_ms) override;
   std::vector<Action> Handle(const Event& event, uint64_t now_ms) override;
@@ -147,6 +147,7 @@ class CoordinatorMachine final : public Coordinator {
   CoordinatorOptions options_;
   const Kernels& kernels_;
   std::shared_ptr<AggregationHost> host_;
+  const UpdateLayout layout_;
   std::vector<Action> actions_;
   uint64_t now_ms_ = 0;
   Phase phase_ = Phase::kWaiting;
@@ -165,6 +166,8 @@ class CoordinatorMachine final : public Coordinator {
   SharedBytes model_bytes_, best_bytes_;
   Digest digest_{};
   std::vector<SharedBytes> chunk_frames_;  // of model_bytes_, made when first wanted
+  StrategyTask task_;                      // of the committed state
+  std::vector<SharedBytes> value_frames_;  // of task_.values
   Bytes strategy_state_;
   std::vector<RoundMetrics> history_;
   std::optional<double> best_value_;
@@ -191,6 +194,7 @@ class CoordinatorMachine final : public Coordinator {
   SharedBytes next_bytes_;
   std::shared_ptr<const Model> next_model_;
   Bytes next_state_;
+  StrategyTask next_task_;
   Bytes last_partial_;
 
   // Answers to resends: assignments of committed and given-up attempts.

@@ -11,6 +11,9 @@ namespace linnet {
 namespace {
 
 constexpr uint32_t kMaxVoidsInARow = 5;
+// What a participant states of its training is capped before a strategy makes weights of it.
+constexpr uint64_t kMaxSteps = 1000000;
+constexpr double kMaxLoss = 1e6;
 constexpr double kUnknown = std::numeric_limits<double>::quiet_NaN();
 
 }  // namespace
@@ -129,6 +132,8 @@ Invite CoordinatorMachine::MakeInvite(const AssignmentId& id) const {
   invite.base_bytes = model_bytes_->size();
   invite.round_seed = RoundSeed();
   invite.train = TrainOfRound(federation.train, invite.round);
+  invite.train.client = ClientAlgorithmName(task_.task.algorithm);
+  invite.train.client_config = ClientTaskText(task_.task);
   invite.codec = {uint8_t(federation.upload.kind), federation.upload.bits};
   invite.max_abs = federation.limits.max_abs;
   invite.max_examples = federation.limits.max_examples;
@@ -239,6 +244,7 @@ void CoordinatorMachine::PumpAggregation() {
         *GridExponent(options_.federation.limits.max_abs, options_.federation.limits.max_examples,
                       options_.federation.round.Invited());
     parameters.seed = RoundSeed();
+    parameters.max_abs = options_.federation.limits.max_abs;
     work->begin = parameters;
     begin_due_ = false;
     host_dirty_ = false;
@@ -254,9 +260,9 @@ void CoordinatorMachine::PumpAggregation() {
     update.meta = MakeUpdate(assignment.ordinal, uint32_t(assignment.meta.examples));
     update.meta.base_version = update.meta.server_version = committed_;
     update.meta.num_examples = double(assignment.meta.examples);
-    update.meta.num_steps = double(assignment.meta.steps);
+    update.meta.num_steps = double(std::min(assignment.meta.steps, kMaxSteps));
     update.meta.l2_norm = assignment.l2_norm;
-    update.meta.loss_before = assignment.meta.loss_before;
+    update.meta.loss_before = std::min(assignment.meta.loss_before, kMaxLoss);
     update.meta.loss_after = assignment.meta.loss_after;
     update.meta.train_seconds = assignment.meta.train_seconds;
     work->updates.push_back(std::move(update));
@@ -287,6 +293,7 @@ void CoordinatorMachine::OnAggregated(const AggregationWork& work) {
   next_model_ = work.model;
   next_bytes_ = work.model_bytes;
   next_state_ = work.state;
+  next_task_ = work.next_task;
   last_partial_ = work.partial;
   metrics_ = {};
   metrics_.round = RoundNumber();
@@ -333,6 +340,8 @@ void CoordinatorMachine::OnCommitted() {
   model_bytes_ = std::move(next_bytes_);
   digest_ = metrics_.model;
   chunk_frames_.clear();
+  task_ = std::move(next_task_);
+  value_frames_.clear();
   strategy_state_ = std::move(next_state_);
   host_dirty_ = false;
   ++committed_;

@@ -191,28 +191,31 @@ void CoordinatorMachine::OnProof(ConnectionId connection, Session& session, cons
 }
 
 void CoordinatorMachine::OnModelWant(ConnectionId connection, const ModelWant& want) {
-  if (want.digest != digest_ || want.offset >= model_bytes_->size())
+  // The model, or the values that the strategy has for the participants.
+  const bool values = task_.values != nullptr && want.digest == task_.task.values;
+  const SharedBytes& bytes = values ? task_.values : model_bytes_;
+  if ((!values && want.digest != digest_) || want.offset >= bytes->size())
     return SendTo(connection, ModelOffer{want.digest, 0});
-  SendTo(connection, ModelOffer{digest_, model_bytes_->size()});
+  SendTo(connection, ModelOffer{want.digest, bytes->size()});
   // The same frames for everybody: a transport prepares each once.
-  const size_t chunks = (model_bytes_->size() + kMaxChunk - 1) / kMaxChunk;
-  if (chunk_frames_.empty()) chunk_frames_.resize(chunks);
+  std::vector<SharedBytes>& frames = values ? value_frames_ : chunk_frames_;
+  const size_t chunks = (bytes->size() + kMaxChunk - 1) / kMaxChunk;
+  if (frames.empty()) frames.resize(chunks);
   auto make = [&](uint64_t offset, uint64_t end) {
     ModelChunk chunk;
-    chunk.digest = digest_;
+    chunk.digest = want.digest;
     chunk.offset = offset;
-    chunk.data.assign(model_bytes_->begin() + ptrdiff_t(offset),
-                      model_bytes_->begin() + ptrdiff_t(end));
+    chunk.data.assign(bytes->begin() + ptrdiff_t(offset), bytes->begin() + ptrdiff_t(end));
     return std::make_shared<const Bytes>(EncodeMessage(chunk));
   };
   uint64_t offset = want.offset;
-  for (size_t sent = 0; sent < kChunksPerWant && offset < model_bytes_->size(); ++sent) {
+  for (size_t sent = 0; sent < kChunksPerWant && offset < bytes->size(); ++sent) {
     const size_t index = offset / kMaxChunk;
-    const uint64_t end = std::min<uint64_t>((index + 1) * kMaxChunk, model_bytes_->size());
+    const uint64_t end = std::min<uint64_t>((index + 1) * kMaxChunk, bytes->size());
     if (offset % kMaxChunk != 0) {  // resumed inside a chunk
       SendFrame(connection, make(offset, end));
     } else {
-      SharedBytes& frame = chunk_frames_[index];
+      SharedBytes& frame = frames[index];
       if (!frame) frame = make(offset, end);
       SendFrame(connection, frame);
     }

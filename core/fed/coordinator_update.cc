@@ -74,7 +74,7 @@ void CoordinatorMachine::OnUpdateBegin(const PublicKey& key, const UpdateBegin& 
   if (assignment->phase == P::kClaimed || assignment->phase == P::kChecking) return;
   const Federation& federation = options_.federation;
   const CodecSpec codec{CodecKind(begin.codec.kind), begin.codec.bits};
-  const uint64_t elements = model_->parameters.size();
+  const uint64_t elements = layout_.weight_count;
   auto refuse = [&](Code code, std::string message) {
     RefuseUpdate(begin.assignment, code, std::move(message));
   };
@@ -84,7 +84,7 @@ void CoordinatorMachine::OnUpdateBegin(const PublicKey& key, const UpdateBegin& 
   if (begin.elements != elements)
     return refuse(Code::kInvalid,
                   StrCat("the update has ", begin.elements, " elements, the model has ", elements));
-  const uint64_t bytes = EncodedBytes(federation.upload, elements);
+  const uint64_t bytes = layout_.UpdateBytes(federation.upload);
   if (begin.bytes != bytes)
     return refuse(Code::kInvalid,
                   StrCat("the update has ", begin.bytes, " bytes, ", CodecName(codec), " of ",
@@ -159,7 +159,9 @@ void CoordinatorMachine::OnUpdateEnd(const PublicKey& key, const UpdateEnd& end)
   work->digest = end.digest;
   work->codec = options_.federation.upload;
   work->seed = MakeCodecSeed(RoundSeed(), key);
-  work->elements = model_->parameters.size();
+  work->elements = layout_.weight_count;
+  work->extras = layout_.ExtraCount();
+  work->scalars = layout_.scalar_count;
   work->max_abs = options_.federation.limits.max_abs;
   work->kernels = &kernels_;
   actions_.push_back(Compute{std::move(work)});

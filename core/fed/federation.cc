@@ -93,6 +93,11 @@ Status CheckTogether(const Federation& f, const std::set<std::string_view>& give
   }
   if (f.strategy.id.empty())
     return Fail(Code::kInvalid, "strategy.id: found an empty text, wanted a name");
+  if (!f.strategy.chain.is_null() &&
+      (given.contains("strategy.id") || given.contains("strategy.config"))) {
+    return Fail(Code::kInvalid, "strategy.chain: found beside strategy.id or strategy.config, ",
+                "wanted one or the other");
+  }
   if (f.round.minimum > f.round.cohort) {
     return Fail(Code::kInvalid, "round.minimum: found ", f.round.minimum,
                 ", wanted at most round.cohort, which is ", f.round.cohort);
@@ -176,6 +181,7 @@ Json FederationToJson(const Federation& federation) {
 Json PublicFederation(const Federation& federation) {
   Federation shown = federation;
   const std::string& file = federation.model.file;
+  shown.strategy.id = DescribeStrategy(federation).substr(0, 128);
   shown.model.file = file.substr(file.rfind('/') + 1);
   size_t bytes = 128;  // for people: cut between characters
   while (bytes < shown.model.file.size() && bytes > 0 && (shown.model.file[bytes] & 0xC0) == 0x80)
@@ -187,6 +193,18 @@ Json PublicFederation(const Federation& federation) {
     if (Json value = key.get(shown); !value.is_null()) Put(json, key.path, std::move(value));
   }
   return json;
+}
+
+std::string DescribeStrategy(const Federation& federation) {
+  const Json& chain = federation.strategy.chain;
+  if (!chain.is_array()) return federation.strategy.id;
+  std::string text;
+  for (const Json& stage : chain.as_array()) {
+    const Json* id = stage.is_object() ? stage.Find("id") : nullptr;
+    if (!text.empty()) text += " -> ";
+    text += id != nullptr && id->is_string() ? id->as_string() : "clip";
+  }
+  return text;
 }
 
 Status ScaleAsTold(const Federation& federation, Dataset& data) {

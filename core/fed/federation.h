@@ -28,6 +28,9 @@ struct Federation {
     std::string file;  // a .linnet file: warm start
   } model;
 
+  // Tensors that stay with each participant: "norm" (every normalisation layer), names, or prefixes
+  // that end in '*' (see MakeUpdateLayout).
+  std::vector<std::string> personal;
   TrainSettings train;  // `client` and `client_config` come from the strategy, not from the file
   Scaling scale = Scaling::kUnit;
   // With kStandard: the mean and deviation of every feature (or one for all), the same for all
@@ -37,6 +40,8 @@ struct Federation {
   struct Strategy {
     std::string id = "fedavg";
     Json config = Json(Json::Object{});  // checked by the strategy's own schema
+    Json chain;                          // instead of both, see FindStrategy; null = none
+    double max_step_norm = 0;            // a round may move the weights so far at most; 0 = off
   } strategy;
 
   struct Round {
@@ -75,6 +80,9 @@ struct Federation {
 // types and ranges with what was found and wanted, the keys' full path, caps whose exact-mean grid
 // would be too coarse); kUnsupported for what this version does not offer (privacy).
 Result<Federation> ParseFederation(std::string_view json);
+
+// The strategy in a few words: "fedavg", "clip -> median -> fedadam".
+std::string DescribeStrategy(const Federation& federation);
 
 // Canonical: all keys in the table's order, defaults filled in. Parses to the same value.
 Json FederationToJson(const Federation& federation);

@@ -217,7 +217,7 @@ template <typename Field>
 Key Numbers(std::string_view path, Field field, std::string_view meaning) {
   const std::string wanted = "a list of 1 to 64 numbers";
   const auto set = [=](Draft& draft, const Json& value) -> Status {
-    if (!value.is_array() || value.as_array().empty() || value.as_array().size() > 64)
+    if (!value.is_array() || value.as_array().empty() || value.as_array().size() > 8)
       return Unwanted(value, wanted);
     std::vector<float> numbers;
     for (const Json& number : value.as_array()) {
@@ -249,6 +249,44 @@ Key StrategyConfigKey() {
           "the strategy's own settings",
           set,
           [](const Federation& f) { return f.strategy.config; }};
+}
+
+Key StrategyChainKey() {
+  const std::string wanted = "a list: {\"clip\": {\"norm\": N}}, a reducer, a server optimizer";
+  const auto set = [=](Draft& draft, const Json& value) -> Status {
+    if (!value.is_array() || value.as_array().empty()) return Unwanted(value, wanted);
+    draft.federation.strategy.chain = value;
+    return {};
+  };
+  return {"strategy.chain",
+          wanted,
+          "none",
+          "stages instead of one strategy; the first and the last may be missing",
+          set,
+          [](const Federation& f) { return f.strategy.chain; }};
+}
+
+Key PersonalKey() {
+  const std::string wanted = "a list of at most 8 texts: \"norm\", names, prefixes with *";
+  const auto set = [=](Draft& draft, const Json& value) -> Status {
+    if (!value.is_array() || value.as_array().size() > 64) return Unwanted(value, wanted);
+    std::vector<std::string> names;
+    for (const Json& name : value.as_array()) {
+      if (!name.is_string() || name.as_string().empty() || name.as_string().size() > 64 ||
+          HasControl(name.as_string()))
+        return Unwanted(name, wanted);
+      names.push_back(name.as_string());
+    }
+    draft.federation.personal = std::move(names);
+    return {};
+  };
+  const auto get = [](const Federation& f) {
+    if (f.personal.empty()) return Json();
+    Json::Array names;
+    for (const std::string& name : f.personal) names.push_back(Json(name));
+    return Json(std::move(names));
+  };
+  return {"train.personal", wanted, "none", "tensors that stay with each participant", set, get};
 }
 
 Key CodecKey() {
@@ -319,6 +357,7 @@ const std::vector<Key>& Keys() {
               "passes over own data per round"),
       Integer("train.maxSteps", 0, 1000000000, LINNET_FIELD(train.max_steps),
               "steps per round at most, 0 = no limit"),
+      PersonalKey(),
       Choice<Scaling>(
           "data.scale",
           {{"none", Scaling::kNone}, {"unit", Scaling::kUnit}, {"standard", Scaling::kStandard}},
@@ -328,6 +367,9 @@ const std::vector<Key>& Keys() {
       Text("strategy.id", 128, LINNET_FIELD(strategy.id), "\"fedavg\"",
            "how updates become a model"),
       StrategyConfigKey(),
+      StrategyChainKey(),
+      Real("strategy.maxStepNorm", 0, 1e9, LINNET_FIELD(strategy.max_step_norm),
+           "a round that moves the weights further is given up, 0 = off"),
       Integer("round.cohort", 1, 100000, LINNET_FIELD(round.cohort),
               "updates that count per round"),
       MinimumKey(),

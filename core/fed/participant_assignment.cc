@@ -43,6 +43,16 @@ std::string ParticipantMachine::WhyNot(const Invite& invite) const {
   if (!options_.own_training) {
     if (options_.train.size() == 0) return "no training examples";
     if (auto possible = MakeTrainOptions(invite.train); !possible) return possible.error().message;
+  }
+  auto task = ParseClientTask(invite.train.client, invite.train.client_config);
+  if (!task) return task.error().message;
+  if (options_.own_training && task->algorithm != ClientAlgorithm::kSgd)
+    return StrCat("the strategy asks for client \"", invite.train.client,
+                  "\", the training here is the program's own, which is sgd to it");
+  if (task->value_bytes > options_.max_model_bytes)
+    return StrCat("the strategy's values have ", task->value_bytes, " bytes, the limit here is ",
+                  options_.max_model_bytes);
+  if (!options_.own_training) {
     const uint64_t per_epoch =
         (options_.train.size() + invite.train.batch_size - 1) / invite.train.batch_size;
     uint64_t steps = per_epoch * invite.train.epochs;
@@ -60,7 +70,8 @@ void ParticipantMachine::OnInvite(const Invite& invite) {
     SendMessage(Decline{invite.assignment, std::move(why)});
     return;
   }
-  assignment_ = Assignment{Assignment::Phase::kAccepted, invite, false, nullptr};
+  assignment_ = Assignment{Assignment::Phase::kAccepted, invite, false, nullptr,
+                           *ParseClientTask(invite.train.client, invite.train.client_config)};
   Tell(ParticipantNotice::Kind::kInvited, StrCat("invited to round ", invite.round),
        Json::Object{{"round", invite.round}, {"attempt", invite.attempt}});
   SendMessage(Accept{invite.assignment});
@@ -84,7 +95,7 @@ void ParticipantMachine::OnBegin(const AssignmentId& id) {
       OnTrained(assignment_->work);
       return;
     case Assignment::Phase::kModel:
-      if (assignment_->invite.base == held_.digest) return MaybeTrain();
+      if (Ready()) return MaybeTrain();
       return NextDownload();
     case Assignment::Phase::kUpload:
       return OfferUpload();
@@ -110,6 +121,16 @@ void ParticipantMachine::MaybeTrain() {
   work->round = invite.round;
   work->assignment = invite.assignment;
   work->kernels = &kernels_;
+  work->task = assignment_->task;
+  if (work->task.value_bytes > 0) work->downlink = held_values_.values;
+  work->control = StateValue("control");
+  work->personal = StateValue("personal");
+  auto layout = MakeUpdateLayout(held_.model->graph, work->task.uplink, told_.personal);
+  if (!layout) {
+    SendMessage(Decline{invite.assignment, layout.error().message.substr(0, 512)});
+    return DropAssignment();
+  }
+  work->layout = std::move(*layout);
   assignment_->work = work;
   assignment_->phase = Assignment::Phase::kTraining;
   Disarm(kStall);
@@ -130,7 +151,10 @@ void ParticipantMachine::OnTrained(const std::shared_ptr<TrainWork>& work) {
   }
   // Staged before it is sent: after a crash nothing here says "counted" that was not.
   assignment_->phase = Assignment::Phase::kStaging;
-  options_.state.Stage(assignment_->invite.assignment, work->examples);
+  std::map<std::string, std::vector<float>> values;
+  if (!work->next_control.empty()) values[ValueName("control")] = work->next_control;
+  if (!work->next_personal.empty()) values[ValueName("personal")] = work->next_personal;
+  options_.state.Stage(assignment_->invite.assignment, work->examples, std::move(values));
   Store();
   staging_ticket_ = ticket_;
 }
@@ -143,7 +167,7 @@ void ParticipantMachine::OfferUpload() {
   begin.assignment = assignment_->invite.assignment;
   begin.bytes = work.encoded.size();
   begin.codec = assignment_->invite.codec;
-  begin.elements = work.base->parameters.size();
+  begin.elements = work.layout ? work.layout->weight_count : work.base->parameters.size();
   begin.examples = work.examples;
   begin.steps = work.steps;
   begin.loss_before = work.loss_before;

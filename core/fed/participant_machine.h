@@ -22,7 +22,9 @@ class ParticipantMachine final : public Participant {
   std::vector<Action> Leave(std::string reason) override;
   void set_paused(bool paused) override { paused_ = paused; }
   void set_data(DataView train, DataView holdout) override;
-  std::shared_ptr<const Model> model() const override { return held_.model; }
+  std::shared_ptr<const Model> model() const override {
+    return held_.model ? WithPersonal(held_.model) : nullptr;
+  }
   const ParticipantState& state() const override { return options_.state; }
   const std::string& ended() const override { return ended_; }
 
@@ -48,6 +50,7 @@ class ParticipantMachine final : public Participant {
     Invite invite;
     bool begun = false;
     std::shared_ptr<TrainWork> work;
+    ClientTask task;
   };
   // An update that was never counted nor refused: good again for the same base, seed and settings
   // (a coordinator that restarted opens the round anew).
@@ -74,6 +77,12 @@ class ParticipantMachine final : public Participant {
   void OnOffer(const ModelOffer& offer);
   void OnChunk(ModelChunk& chunk);
   void OnModelReady();
+  // Whether the base and the values of the assignment are here.
+  bool Ready() const;
+  std::shared_ptr<const Model> WithPersonal(const std::shared_ptr<const Model>& model) const;
+  std::string ValueName(std::string_view what) const { return StrCat(told_.name, "/", what); }
+  // A value of the participant's state, empty when there is none.
+  std::vector<float> StateValue(std::string_view what) const;
   void NextDownload();
 
   // ---- participant_assignment.cc: invitations to verdicts
@@ -117,6 +126,11 @@ class ParticipantMachine final : public Participant {
   bool scaled_ = false;
 
   Held held_;  // the newest model that arrived whole
+  // The newest values that came with an invitation (ClientTask::values).
+  struct {
+    Digest digest{};
+    std::vector<float> values;
+  } held_values_;
   std::optional<Download> download_;
   Digest follow_{};  // the newest global model, wanted when follow_model
   uint64_t follow_bytes_ = 0;

@@ -1,5 +1,6 @@
 // Models by digest: one download at a time, resumed where it stopped.
 #include <algorithm>
+#include <cstring>
 
 #include "fed/participant_machine.h"
 
@@ -16,8 +17,10 @@ constexpr uint64_t kWindow = 16 * kMaxChunk;
 void ParticipantMachine::NextDownload() {
   if (download_ || session_ != Session::kWelcomed) return;
   if (assignment_ && assignment_->phase == Assignment::Phase::kModel) {
-    if (assignment_->invite.base == held_.digest) return OnModelReady();
-    return Want(assignment_->invite.base, assignment_->invite.base_bytes);
+    if (Ready()) return OnModelReady();
+    if (assignment_->invite.base != held_.digest)
+      return Want(assignment_->invite.base, assignment_->invite.base_bytes);
+    return Want(assignment_->task.values, assignment_->task.value_bytes);
   }
   if (evaluate_) {
     if (evaluate_->model == held_.digest) return OnModelReady();
@@ -78,6 +81,14 @@ void ParticipantMachine::OnChunk(ModelChunk& chunk) {
     actions_.push_back(Close{connection_, "the model's digest does not fit"});
     return;
   }
+  if (assignment_ && assignment_->task.value_bytes > 0 && done.digest == assignment_->task.values &&
+      done.digest != assignment_->invite.base) {
+    held_values_.digest = done.digest;
+    held_values_.values.resize(done.data.size() / sizeof(float));
+    std::memcpy(held_values_.values.data(), done.data.data(),
+                held_values_.values.size() * sizeof(float));
+    return OnModelReady();
+  }
   auto model = LoadModel(done.data);
   if (!model) {
     Tell(ParticipantNotice::Kind::kError, StrCat("the model: ", model.error().message));
@@ -94,20 +105,45 @@ void ParticipantMachine::OnChunk(ModelChunk& chunk) {
   OnModelReady();
 }
 
+bool ParticipantMachine::Ready() const {
+  return assignment_->invite.base == held_.digest &&
+         (assignment_->task.value_bytes == 0 || assignment_->task.values == held_values_.digest);
+}
+
+std::vector<float> ParticipantMachine::StateValue(std::string_view what) const {
+  const auto found = options_.state.values.find(ValueName(what));
+  return found != options_.state.values.end() ? found->second : std::vector<float>();
+}
+
+// The model as it serves this participant: with its own values where tensors do not travel.
+std::shared_ptr<const Model> ParticipantMachine::WithPersonal(
+    const std::shared_ptr<const Model>& model) const {
+  if (told_.personal.empty()) return model;
+  const std::vector<float> own = StateValue("personal");
+  const auto layout = MakeUpdateLayout(model->graph, {}, told_.personal);
+  if (!layout || own.size() != model->parameters.size()) return model;
+  auto mine = std::make_shared<Model>(Model{model->graph, own});
+  for (const auto* tensors : {&layout->weights, &layout->buffers})
+    for (const UpdateLayout::Tensor& t : *tensors)
+      std::copy_n(model->parameters.begin() + ptrdiff_t(t.model_offset), t.count,
+                  mine->parameters.begin() + ptrdiff_t(t.model_offset));
+  return mine;
+}
+
 void ParticipantMachine::OnModelReady() {
-  if (assignment_ && assignment_->phase == Assignment::Phase::kModel &&
-      assignment_->invite.base == held_.digest)
-    MaybeTrain();
+  if (assignment_ && assignment_->phase == Assignment::Phase::kModel && Ready()) MaybeTrain();
   if (evaluate_ && evaluate_->model == held_.digest) {
     auto work = std::make_shared<EvaluateWork>();
-    work->model = held_.model;
+    work->model = WithPersonal(held_.model);
     work->data = options_.holdout;
     work->round = evaluate_->round;
     work->kernels = &kernels_;
     evaluate_.reset();
     actions_.push_back(Compute{std::move(work)});
   }
-  if (!(assignment_ && assignment_->phase == Assignment::Phase::kModel)) NextDownload();
+  if (!(assignment_ && assignment_->phase == Assignment::Phase::kModel) ||
+      (assignment_ && !Ready()))
+    NextDownload();
 }
 
 }  // namespace linnet

@@ -6,9 +6,53 @@ namespace linnet {
 namespace {
 
 constexpr uint8_t kMagic[4] = {'L', 'N', 'P', 'S'};
-constexpr uint32_t kVersion = 1;
-// magic, version, seed, two counters, staged id, staged examples, check
-constexpr size_t kSize = 4 + 4 + 32 + 8 + 8 + 16 + 8 + 32;
+// Version 1 had no values.
+constexpr uint32_t kVersion = 2;
+// magic, version, seed, two counters, staged id, staged examples
+constexpr size_t kFixed = 4 + 4 + 32 + 8 + 8 + 16 + 8;
+constexpr size_t kCheck = 32;
+constexpr size_t kMaxName = 256;
+
+using Values = std::map<std::string, std::vector<float>>;
+
+void Append(Bytes& out, const Values& values) {
+  AppendLE(out, uint32_t(values.size()));
+  for (const auto& [name, list] : values) {
+    AppendLE(out, uint32_t(name.size()));
+    out.insert(out.end(), name.begin(), name.end());
+    AppendLE(out, uint64_t{list.size()});
+    const auto* bytes = reinterpret_cast<const uint8_t*>(list.data());
+    out.insert(out.end(), bytes, bytes + list.size() * sizeof(float));
+  }
+}
+
+// Takes what it reads off `left`; false when that is too short.
+bool Take(ByteSpan& left, Values& values) {
+  const auto take = [&](size_t n, ByteSpan& part) {
+    if (left.size() < n) return false;
+    part = left.first(n);
+    left = left.subspan(n);
+    return true;
+  };
+  ByteSpan part;
+  if (!take(4, part)) return false;
+  const uint32_t count = LoadLE<uint32_t>(part.data());
+  if (count > ParticipantState::kMaxValues) return false;
+  for (uint32_t i = 0; i < count; ++i) {
+    if (!take(4, part)) return false;
+    const uint32_t size = LoadLE<uint32_t>(part.data());
+    if (size > kMaxName || !take(size, part)) return false;
+    std::string name(part.begin(), part.end());
+    if (!take(8, part)) return false;
+    const uint64_t elements = LoadLE<uint64_t>(part.data());
+    if (elements > left.size() / sizeof(float) || !take(elements * sizeof(float), part))
+      return false;
+    std::vector<float> list(elements);
+    std::copy(part.begin(), part.end(), reinterpret_cast<uint8_t*>(list.data()));
+    values.emplace(std::move(name), std::move(list));
+  }
+  return true;
+}
 
 }  // namespace
 
@@ -18,15 +62,19 @@ ParticipantState ParticipantState::New() {
   return state;
 }
 
-void ParticipantState::Stage(const AssignmentId& assignment, uint64_t examples) {
+void ParticipantState::Stage(const AssignmentId& assignment, uint64_t examples,
+                             std::map<std::string, std::vector<float>> new_values) {
   staged_assignment = assignment;
   staged_examples = examples;
+  staged_values = std::move(new_values);
 }
 
 bool ParticipantState::Commit(const AssignmentId& assignment) {
   if (staged_examples == 0 || staged_assignment != assignment) return false;
   ++rounds_counted;
   examples_counted += staged_examples;
+  for (auto& [name, list] : staged_values)
+    if (values.contains(name) || values.size() < kMaxValues) values[name] = std::move(list);
   Discard(assignment);
   return true;
 }
@@ -35,6 +83,7 @@ void ParticipantState::Discard(const AssignmentId& assignment) {
   if (staged_assignment != assignment) return;
   staged_assignment = {};
   staged_examples = 0;
+  staged_values.clear();
 }
 
 Bytes ParticipantState::Save() const {
@@ -45,6 +94,8 @@ Bytes ParticipantState::Save() const {
   AppendLE(out, examples_counted);
   out.insert(out.end(), staged_assignment.begin(), staged_assignment.end());
   AppendLE(out, staged_examples);
+  Append(out, values);
+  Append(out, staged_values);
   const Digest check = Blake2b(out);
   out.insert(out.end(), check.begin(), check.end());
   return out;
@@ -55,12 +106,14 @@ Result<ParticipantState> ParticipantState::Load(ByteSpan bytes) {
     return Fail(Code::kData, "participant state: found ", bytes.size(),
                 " bytes that do not start with \"LNPS\"");
   const uint32_t version = LoadLE<uint32_t>(bytes.data() + 4);
-  if (version != kVersion)
-    return Fail(Code::kVersion, "participant state: found version ", version, ", wanted ",
+  if (version < 1 || version > kVersion)
+    return Fail(Code::kVersion, "participant state: found version ", version, ", wanted 1 to ",
                 kVersion);
-  if (bytes.size() != kSize)
-    return Fail(Code::kData, "participant state: found ", bytes.size(), " bytes, wanted ", kSize);
-  const Digest check = Blake2b(bytes.first(kSize - 32));
+  const size_t least = kFixed + kCheck + (version == 1 ? 0 : 8);
+  if (bytes.size() < least || (version == 1 && bytes.size() != least))
+    return Fail(Code::kData, "participant state: found ", bytes.size(), " bytes, wanted ",
+                version == 1 ? "" : "at least ", least);
+  const Digest check = Blake2b(bytes.first(bytes.size() - kCheck));
   if (!ConstantTimeEqual(check, bytes.last(32)))
     return Fail(Code::kData, "participant state: its check does not fit, the file is damaged");
   ParticipantState state;
@@ -72,6 +125,10 @@ Result<ParticipantState> ParticipantState::Load(ByteSpan bytes) {
   state.examples_counted = LoadLE<uint64_t>(at + 40);
   std::copy_n(at + 48, state.staged_assignment.size(), state.staged_assignment.begin());
   state.staged_examples = LoadLE<uint64_t>(at + 64);
+  if (version == 1) return state;
+  ByteSpan left = bytes.subspan(kFixed, bytes.size() - kFixed - kCheck);
+  if (!Take(left, state.values) || !Take(left, state.staged_values) || !left.empty())
+    return Fail(Code::kData, "participant state: its values do not fit its length");
   return state;
 }
 

@@ -16,6 +16,18 @@ constexpr size_t kEvaluateBatch = 128;
 // cost more per parameter; the estimate only moves the simulator's clock.
 double FlopPerExample(const Graph& graph) { return 2.0 * double(graph.ParamCount()); }
 
+// The strategy's pull towards the round's model, beside one of the federation's own.
+float Proximal(const TrainSettings& settings, const ClientTask& task) {
+  switch (task.algorithm) {
+    case ClientAlgorithm::kProx:
+      return settings.proximal + task.mu;
+    case ClientAlgorithm::kDyn:
+      return settings.proximal + task.alpha;
+    default:
+      return settings.proximal;
+  }
+}
+
 }  // namespace
 
 Result<TrainOptions> MakeTrainOptions(const TrainSettings& settings) {
@@ -33,9 +45,6 @@ Result<TrainOptions> MakeTrainOptions(const TrainSettings& settings) {
                 "\", wanted sgd, momentum, nesterov, adam or adamw");
   }
   options.optimizer = found->second;
-  if (settings.client != "sgd")
-    return Fail(Code::kUnsupported, "the strategy asks for client \"", settings.client,
-                "\"; this participant offers sgd");
   if (settings.batch_size == 0 || settings.batch_size > 65536)
     return Fail(Code::kInvalid, "train.batchSize: found ", settings.batch_size,
                 ", wanted 1 to 65536");
@@ -79,21 +88,38 @@ void SplitHoldout(const DataView& all, const Seed& seed, DataView& train, DataVi
   std::sort(holdout.rows.begin(), holdout.rows.end());
 }
 
+Result<TrainOptions> TrainWork::Options(const TrainSettings& settings, const ClientTask& task) {
+  LINNET_TRY(TrainOptions options, MakeTrainOptions(settings));
+  options.proximal = Proximal(settings, task);
+  return options;
+}
+
+TrainWork::TrainWork() = default;
+TrainWork::~TrainWork() = default;
+
 Status TrainWork::Begin() {
   if (train.size() == 0) return Fail(Code::kState, "this participant holds no training examples");
   LINNET_TRY_STATUS(CheckFit(base->graph, *train.data));
-  LINNET_TRY(const TrainOptions options, MakeTrainOptions(settings));
+  LINNET_TRY(const TrainOptions options, Options(settings, task));
+  LINNET_TRY_STATUS(Prepare());
   DataView rows = train;
   if (max_examples > 0 && rows.size() > max_examples) {
     RandomStream(shuffle_seed, ~0ull).Shuffle(std::span(rows.rows));
     rows.rows.resize(max_examples);
   }
   examples = rows.size();
+  if (task.loss_before) {
+    before_ = std::make_unique<EvaluateWork>();
+    before_->model = std::make_shared<Model>(Model{base->graph, start_});
+    before_->data = rows;
+    before_->kernels = kernels;
+    before_->executor = executor;
+  }
   batches_.emplace(std::move(rows), settings.batch_size, shuffle_seed);
   LINNET_TRY(trainer_, Trainer::Create(base->graph, options, batches_->batch(),
                                        kernels ? *kernels : BestKernels(), executor));
-  std::ranges::copy(base->parameters, trainer_->parameters().begin());
-  if (options.proximal > 0) trainer_->SetTerms({.anchor = base->parameters, .constant = {}});
+  std::ranges::copy(start_, trainer_->parameters().begin());
+  trainer_->SetTerms(terms_);
   return {};
 }
 
@@ -101,6 +127,14 @@ bool TrainWork::Run(size_t max_steps) {
   if (!trainer_) {
     status = Begin();
     if (!status) return false;
+  }
+  if (before_) {
+    if (before_->Run(max_steps)) return true;
+    status = before_->status;
+    if (!status) return false;
+    loss_at_start_ = before_->metrics.loss();
+    before_.reset();
+    return true;
   }
   for (size_t step = 0; step < max_steps; ++step) {
     const bool first_pass = batches_->pass() == 0;
@@ -113,6 +147,7 @@ bool TrainWork::Run(size_t max_steps) {
     // The first pass's mean: the model was still changing, but every example counted once.
     const size_t seen = batches_->pass() > 0 ? batches_->rows() : batches_->position();
     loss_before = seen ? loss_sum_ / double(seen) : std::numeric_limits<double>::quiet_NaN();
+    if (std::isfinite(loss_at_start_)) loss_before = loss_at_start_;
     loss_after = last_loss_;
     parameters.assign(trainer_->parameters().begin(), trainer_->parameters().end());
     trainer_.reset();
@@ -133,9 +168,13 @@ void TrainWork::Finish() {
     status = Fail(Code::kInvalid, "training used no examples");
     return;
   }
-  k.subtract(parameters.data(), base->parameters.data(), parameters.data(), parameters.size());
+  if (!layout) layout = MakeUpdateLayout(base->graph.params, task.uplink);
+  std::vector<float> weights(layout->weight_count), values(layout->weight_count);
+  UpdateLayout::Gather(layout->weights, base->parameters, weights);
+  UpdateLayout::Gather(layout->weights, parameters, values);
+  k.subtract(values.data(), weights.data(), values.data(), values.size());
   float largest = 0;
-  if (!k.max_abs(parameters.data(), parameters.size(), &largest)) {
+  if (!k.max_abs(values.data(), values.size(), &largest)) {
     status = Fail(Code::kData, "training diverged: a parameter is not finite (a lower ",
                   "train.learningRate may help)");
     return;
@@ -145,8 +184,83 @@ void TrainWork::Finish() {
                   max_abs);
     return;
   }
-  status = Encode(codec, codec_seed, parameters, k, encoded);
+  status = Encode(codec, codec_seed, values, k, encoded);
+  if (status) status = FinishExtras(values);
+  if (layout->weight_count + layout->buffer_count < layout->model_count)
+    next_personal = std::move(parameters);
   std::vector<float>().swap(parameters);
+}
+
+// The parameters to start from, and the terms of the strategy's algorithm.
+Status TrainWork::Prepare() {
+  if (!layout) layout = MakeUpdateLayout(base->graph.params, task.uplink);
+  const size_t weights = layout->weight_count;
+  start_ = base->parameters;
+  if (personal.size() == start_.size()) {
+    // Everything that does not travel is the participant's own.
+    start_ = personal;
+    for (const auto* tensors : {&layout->weights, &layout->buffers})
+      for (const UpdateLayout::Tensor& t : *tensors)
+        std::copy_n(base->parameters.begin() + ptrdiff_t(t.model_offset), t.count,
+                    start_.begin() + ptrdiff_t(t.model_offset));
+  }
+  if (control.size() != weights) control.assign(weights, 0.0f);
+  terms_ = {};
+  if (Proximal(settings, task) > 0) terms_.anchor = start_;
+  const bool scaffold = task.algorithm == ClientAlgorithm::kScaffold;
+  if (!scaffold && task.algorithm != ClientAlgorithm::kDyn) return {};
+  if (scaffold && downlink.size() != weights)
+    return Fail(Code::kInvalid, "scaffold's c has ", downlink.size(), " values, the model has ",
+                weights);
+  std::vector<float> constant(weights);
+  for (size_t i = 0; i < weights; ++i) constant[i] = (scaffold ? downlink[i] : 0.0f) - control[i];
+  constant_.assign(start_.size(), 0.0f);
+  UpdateLayout::Scatter(layout->weights, constant, constant_);
+  terms_.constant = constant_;
+  return {};
+}
+
+// What stands behind the encoded weights (update_layout.h), and the participant's next state, which
+// advances by what the coordinator will decode.
+Status TrainWork::FinishExtras(std::span<const float> delta) {
+  const Kernels& k = kernels ? *kernels : BestKernels();
+  std::vector<float> extras;
+  extras.reserve(layout->ExtraCount());
+  for (const LinkedValue& value : task.uplink) {
+    if (value.like_parameters) continue;
+    const bool momentum = settings.optimizer == "momentum" || settings.optimizer == "nesterov";
+    extras.push_back(
+        static_cast<float>(NormalizedSteps(steps, momentum ? settings.momentum : 0.0,
+                                           settings.learning_rate, Proximal(settings, task))));
+  }
+  for (const UpdateLayout::Tensor& t : layout->buffers)
+    for (size_t i = t.model_offset; i < t.model_offset + t.count; ++i)
+      extras.push_back(parameters[i] - base->parameters[i]);
+  if (task.algorithm == ClientAlgorithm::kScaffold) {
+    // c_k' = c_k - c + (w - y) / (tau lr)
+    const double rate = double(steps) * double{settings.learning_rate};
+    if (!(rate > 0) || downlink.size() != delta.size() || control.size() != delta.size())
+      return Fail(Code::kInvalid, "scaffold wants c, at least one step and a learning rate");
+    next_control.resize(delta.size());
+    for (size_t i = 0; i < delta.size(); ++i) {
+      const float change = static_cast<float>(-double{downlink[i]} - double{delta[i]} / rate);
+      extras.push_back(change);
+      next_control[i] = control[i] + change;
+    }
+  } else if (task.algorithm == ClientAlgorithm::kDyn) {
+    // h_k' = h_k - alpha (y - w)
+    next_control.resize(delta.size());
+    LINNET_TRY_STATUS(DecodeWindow(codec, codec_seed, encoded, delta.size(), 0, next_control, k));
+    if (control.size() != delta.size()) control.assign(delta.size(), 0.0f);
+    for (size_t i = 0; i < delta.size(); ++i)
+      next_control[i] = control[i] - task.alpha * next_control[i];
+  }
+  for (const float v : extras)
+    if (!std::isfinite(v))
+      return Fail(Code::kData, "training diverged: a value of the update is not finite");
+  const auto* bytes = reinterpret_cast<const uint8_t*>(extras.data());
+  encoded.insert(encoded.end(), bytes, bytes + extras.size() * sizeof(float));
+  return {};
 }
 
 double TrainWork::progress() const {

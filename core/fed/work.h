@@ -3,6 +3,7 @@
 #define LINNET_FED_WORK_H_
 
 #include <cstdint>
+#include <limits>
 #include <memory>
 #include <optional>
 #include <vector>
@@ -11,6 +12,7 @@
 #include "codec/codec.h"
 #include "data/batches.h"
 #include "data/dataset.h"
+#include "fed/client_task.h"
 #include "fed/machine.h"
 #include "kernels/kernels.h"
 #include "model/model.h"
@@ -19,11 +21,16 @@
 
 namespace linnet {
 
+class EvaluateWork;
+
 // Local training of one assignment: parameters and settings in; new parameters, examples, steps and
 // metrics out. Run trains with the built-in engine on `train`; a host with its own training fills
 // the outputs instead and calls Finish.
 class TrainWork : public Work {
  public:
+  TrainWork();
+  ~TrainWork() override;
+
   // ---- in
   std::shared_ptr<const Model> base;
   TrainSettings settings;
@@ -37,8 +44,16 @@ class TrainWork : public Work {
   AssignmentId assignment{};
   const Kernels* kernels = nullptr;
   Executor* executor = nullptr;  // null: this thread; changes no bit
+  // What the strategy wants beside, and what travels (of the whole model when not set).
+  ClientTask task;
+  std::optional<UpdateLayout> layout;
+  std::vector<float> downlink;  // scaffold: c, a value per travelling weight
+  std::vector<float> control;   // scaffold: c_k, dyn: h_k; empty: zeros
+  std::vector<float> personal;  // a whole parameter vector of which the personal tensors are used
   // ---- out
-  std::vector<float> parameters;  // trained, layout order
+  std::vector<float> next_control;   // what `control` is once the update counted
+  std::vector<float> next_personal;  // and `personal`
+  std::vector<float> parameters;     // trained, layout order
   uint64_t examples = 0, steps = 0;
   double loss_before = 0, loss_after = 0, train_seconds = 0;  // NaN = unknown
   Bytes encoded;  // the update: codec(parameters - base)
@@ -49,14 +64,30 @@ class TrainWork : public Work {
   double Cost() const override;
   // After `parameters`, `examples` and `steps` are set from outside: checks and encodes.
   void Finish();
+  // Before training: makes start() and terms() of what came in. Run calls it; a host with its own
+  // training that wants more than sgd calls it and does what they say. kInvalid.
+  Status Prepare();
+  // The parameters to start from: the base, with the participant's own where tensors do not travel.
+  std::span<const float> start() const { return start_; }
+  // What the strategy's algorithm adds to each gradient (options.h), with Options().proximal.
+  const GradientTerms& terms() const { return terms_; }
+  // With the engine's options: what the strategy's algorithm makes of them.
+  static Result<TrainOptions> Options(const TrainSettings& settings, const ClientTask& task);
   // Examples trained so far over all epochs, and how many in all: for progress.
   double progress() const;
 
  private:
   Status Begin();
+  // The values behind the encoded weights, and what the participant keeps.
+  Status FinishExtras(std::span<const float> delta);
+
   std::unique_ptr<Trainer> trainer_;
   std::optional<Batches> batches_;
+  std::vector<float> start_, constant_;  // whole parameter vectors
+  GradientTerms terms_;
+  std::unique_ptr<EvaluateWork> before_;
   double loss_sum_ = 0, last_loss_ = 0;
+  double loss_at_start_ = std::numeric_limits<double>::quiet_NaN();
 };
 
 // Metrics of a model on rows of data.

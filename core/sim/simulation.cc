@@ -6,6 +6,8 @@
 #include <utility>
 
 #include "base/random.h"
+#include "fed/aggregation_work.h"
+#include "sim/memory_spool.h"
 #include "sim/memory_store.h"
 
 namespace linnet {
@@ -89,6 +91,8 @@ Status Simulation::StartCoordinator() {
   options.initial = options_.initial;
   options.recovered = store_.Load();
   options.strategy = options_.strategy;
+  options.executor = options_.executor;
+  options.spool = std::make_shared<MemorySpool>();
   options.evaluation = options_.evaluation;
   options.secret = DeriveSeed(options_.seed, "coordinator");
   options.kernels = options_.kernels;
@@ -151,10 +155,19 @@ void Simulation::StartWork(size_t to, std::shared_ptr<Work> work) {
 
 void Simulation::RunPendingWork() {
   const std::vector<std::shared_ptr<Work>> works = std::exchange(pending_, {});
-  options_.executor->Run(works.size(), [&](size_t task, size_t) {
+  const auto aggregates = [&](size_t task) {
+    return dynamic_cast<const AggregationWork*>(works[task].get()) != nullptr;
+  };
+  const auto run = [&](size_t task) {
     while (works[task]->Run(kAllSteps)) {
     }
+  };
+  options_.executor->Run(works.size(), [&](size_t task, size_t) {
+    if (!aggregates(task)) run(task);
   });
+  // It has the executor to itself.
+  for (size_t task = 0; task < works.size(); ++task)
+    if (aggregates(task)) run(task);
 }
 
 void Simulation::DoCoordinator(std::vector<Coordinator::Action> actions) {
@@ -313,10 +326,12 @@ Result<SimulationResult> Simulation::Run() {
   result_.target_reached = coordinator_->target_reached();
   result_.virtual_ms = now_ms_;
   result_.claims = store_.claims();
+  result_.strategy_state = store_.Load().strategy_state;
   for (const Site& site : sites_) {
     const ParticipantState& state = site.machine->state();
-    result_.participants.push_back(
-        {state.device.public_key, state.rounds_counted, state.examples_counted});
+    result_.participants.push_back({state.device.public_key, state.rounds_counted,
+                                    state.examples_counted, state.values, state.staged_values,
+                                    state.staged_assignment});
   }
   return std::move(result_);
 }

@@ -5,7 +5,9 @@
 
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <memory>
+#include <string>
 #include <vector>
 
 #include "base/executor.h"
@@ -28,7 +30,7 @@ struct Faults {
 struct SimulationOptions {
   Federation federation;
   Model initial;
-  PluginEntry strategy;
+  StrategyChain strategy;
   std::vector<DataView> clients;              // one participant each, scaled already
   std::shared_ptr<const Dataset> evaluation;  // null = federated evaluation
   Seed seed{};                                // behind everything
@@ -54,8 +56,12 @@ struct SimulationResult {
   struct Ledger {
     PublicKey key{};
     uint64_t rounds_counted = 0, examples_counted = 0;
+    // What the strategy keeps at the participant, and what waits for its verdict.
+    std::map<std::string, std::vector<float>> values, staged_values;
+    AssignmentId staged{};
   };
   std::vector<Ledger> participants;
+  Bytes strategy_state;             // after the last round
   std::vector<ClaimRecord> claims;  // of all committed rounds, in commit order
   uint64_t restarts = 0, dropped = 0, cuts = 0;
 };

@@ -6,6 +6,7 @@
 #include <memory>
 #include <utility>
 
+#include "kernels/pool.h"
 #include "native/cli/command_line.h"
 #include "native/cli/log.h"
 #include "native/cli/output.h"
@@ -15,6 +16,7 @@
 #include "native/http/address.h"
 #include "native/http/page_files.h"
 #include "native/http/status_json.h"
+#include "native/store/file_spool.h"
 #include "native/store/state_folder.h"
 #include "wire/messages.h"
 
@@ -69,6 +71,7 @@ class Serve {
   std::string page_folder_;
   std::unique_ptr<RoundStore> store_;
   Loop loop_;
+  std::unique_ptr<Executor> pool_;  // of the aggregation
   std::unique_ptr<CoordinatorDriver> driver_;
   std::chrono::steady_clock::time_point began_ = std::chrono::steady_clock::now();
   RoundMetrics open_;
@@ -95,8 +98,9 @@ Status Serve::Prepare() {
 
   CoordinatorDriverOptions options;
   CoordinatorOptions& coordinator = options.coordinator;
-  LINNET_TRY(const PluginEntry* strategy, plugins_.Find(federation_.strategy.id));
-  coordinator.strategy = *strategy;
+  LINNET_TRY(coordinator.strategy,
+             FindStrategy(plugins_, federation_.strategy.id, federation_.strategy.config,
+                          federation_.strategy.chain));
   if (!open) {
     LINNET_TRY(coordinator.tokens, ReadTokens(federation_.admission.token_file));
   }
@@ -122,6 +126,9 @@ Status Serve::Prepare() {
   }
   LINNET_TRY(coordinator.initial, InitialModel(federation_, command_.init, store_->secret(), like));
   coordinator.federation = federation_;
+  pool_ = MakePool(command_.threads);
+  coordinator.executor = pool_.get();
+  coordinator.spool = MakeFileSpool(store_->folder());
   coordinator.expect = command_.expect;
 
   const size_t files = RaiseFileLimit();
@@ -160,8 +167,9 @@ void Serve::Announce() {
                    {"state", store_->folder()},
                    {"round", status.round},
                    {"modelBytes", status.model_bytes}});
-  output_.Line(StrCat(output_.Bold(federation_.name), ": ", about, ", ", federation_.strategy.id,
-                      ", uploads as ", CodecName(federation_.upload)));
+  output_.Line(StrCat(output_.Bold(federation_.name), ": ", about, ", ",
+                      DescribeStrategy(federation_), ", uploads as ",
+                      CodecName(federation_.upload)));
   output_.Line(StrCat("  daemons join   linnet join ws://", Host(), " --data SOURCE"));
   if (page_folder_.empty()) {
     output_.Line(StrCat("  status         http://", Host(),

@@ -21,11 +21,11 @@ Result<int> Run(const SimulateCommand& command) {
   if (!command.evaluate.empty()) federation.evaluate.data = command.evaluate;
   if (command.rounds > 0) federation.round.max_rounds = command.rounds;
   LINNET_TRY(const PluginTable plugins, MakePluginTable(command.plugins));
-  LINNET_TRY(const PluginEntry* strategy, plugins.Find(federation.strategy.id));
   LINNET_TRY(const TrainTest data, OpenScaled(command.data, federation));
 
   SimulationOptions options;
-  options.strategy = *strategy;
+  LINNET_TRY(options.strategy, FindStrategy(plugins, federation.strategy.id,
+                                            federation.strategy.config, federation.strategy.chain));
   options.seed = SeedFromInt(command.seed);
   LINNET_TRY(options.clients, Partition(data.train, command.partition, command.clients,
                                         DeriveSeed(options.seed, "partition")));
@@ -50,8 +50,8 @@ Result<int> Run(const SimulateCommand& command) {
   const std::string head =
       StrCat(output.Bold(federation.name), ": ", DescribeModel(options.initial.graph), ", ",
              command.clients, " participants (", command.partition, "), seed ", command.seed, ", ",
-             federation.strategy.id, ", uploads as ", CodecName(federation.upload), ", target ",
-             DescribeTarget(federation));
+             DescribeStrategy(federation), ", uploads as ", CodecName(federation.upload),
+             ", target ", DescribeTarget(federation));
   // Behind the errors of a configuration that cannot work.
   bool begun = false;
   options.on_notice = [&](const Notice&) {

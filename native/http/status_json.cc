@@ -71,7 +71,7 @@ Json StatusJson(const Federation& federation, const Coordinator& coordinator) {
       {"model", Hex(status.model)},
       {"modelBytes", status.model_bytes},
       {"codec", CodecName(federation.upload)},
-      {"strategy", federation.strategy.id},
+      {"strategy", DescribeStrategy(federation)},
       {"uplinkBytes", status.uplink_bytes},
       {"downlinkBytes", status.downlink_bytes},
       {"inflightBytes", status.inflight_bytes},

@@ -1,5 +1,8 @@
 // FedDyn (Acar 2021): h -= alpha (1/N) sum_S Delta; w = mean_S y - h / alpha. The participants
-// train with the gradient g - h_k + alpha (y - w) and then set h_k -= alpha (y - w).
+// train with the gradient g - h_k + alpha (y - w) and then set h_k -= alpha (y - w). Kept are the
+// sum of all h_k, which is N h, and the largest N that was seen.
+#include <algorithm>
+
 #include "common/client_settings.h"
 #include "common/stateful_mean.h"
 
@@ -35,21 +38,24 @@ class FedDyn final : public linnet::plugin::StatefulMean<1> {
     return LNT_OK;
   }
   lnt_status BeginStep() override {
-    if (population_ < static_cast<double>(updates())) {
+    double& population = state().numbers()[0];
+    population = std::max(population, population_);
+    if (population < static_cast<double>(updates())) {
       return Fail(LNT_E_DATA, "found " + std::to_string(updates()) +
                                   " updates of a population of " +
-                                  std::to_string(static_cast<uint64_t>(population_)) +
+                                  std::to_string(static_cast<uint64_t>(population)) +
                                   ", wanted the number of all participants");
     }
     return StatefulMean::BeginStep();
   }
   void Step(size_t at, double* step, uint32_t count) override {
-    double* h = vector(0) + at;
+    double* h_sum = vector(0) + at;
+    const double population = state().numbers()[0];
     const double cohort = static_cast<double>(updates());
     for (uint32_t i = 0; i < count; ++i) {
       const double sum = Sum(at + i);
-      h[i] -= alpha_ * (sum / population_);
-      step[i] = sum / cohort - h[i] / alpha_;
+      h_sum[i] -= alpha_ * sum;
+      step[i] = sum / cohort - h_sum[i] / population / alpha_;
     }
   }
 

@@ -1,5 +1,9 @@
 // SCAFFOLD (Karimireddy 2020, option II): w += serverLearningRate mean_S Delta;
-// c += (m / N) mean_S (c_k' - c_k), so that c stays the mean of all N control variates.
+// c += (m / N) mean_S (c_k' - c_k), so that c stays the mean of all N control variates. Kept are
+// their sum and the largest N that was seen: c is right also after participants have joined, and
+// when a coordinator that began anew does not know all of them yet.
+#include <algorithm>
+
 #include "common/stateful_mean.h"
 
 namespace {
@@ -37,9 +41,10 @@ class Scaffold final : public linnet::plugin::StatefulMean<1> {
 
   lnt_status Save(uint32_t kind, std::vector<linnet::plugin::Segment>& segments) override {
     if (kind != LNT_BLOB_DOWNLINK) return StatefulMean::Save(kind, segments);
-    const std::vector<double>& c = state().vector(0);
-    downlink_.resize(c.size());
-    for (size_t i = 0; i < c.size(); ++i) downlink_[i] = static_cast<float>(c[i]);
+    const std::vector<double>& sum = state().vector(0);
+    const double population = std::max(state().numbers()[0], 1.0);
+    downlink_.resize(sum.size());
+    for (size_t i = 0; i < sum.size(); ++i) downlink_[i] = static_cast<float>(sum[i] / population);
     segments.push_back({downlink_.data(), downlink_.size() * sizeof(float)});
     return LNT_OK;
   }
@@ -50,10 +55,12 @@ class Scaffold final : public linnet::plugin::StatefulMean<1> {
     return LNT_OK;
   }
   lnt_status BeginStep() override {
-    if (population_ < static_cast<double>(updates())) {
+    double& population = state().numbers()[0];
+    population = std::max(population, population_);
+    if (population < static_cast<double>(updates())) {
       return Fail(LNT_E_DATA, "found " + std::to_string(updates()) +
                                   " updates of a population of " +
-                                  std::to_string(static_cast<uint64_t>(population_)) +
+                                  std::to_string(static_cast<uint64_t>(population)) +
                                   ", wanted the number of all participants");
     }
     return StatefulMean::BeginStep();
@@ -67,7 +74,7 @@ class Scaffold final : public linnet::plugin::StatefulMean<1> {
       if (k < parameters) {
         step[i] = rate_ * (Sum(k) / cohort);
       } else {
-        vector(0)[k - parameters] += Sum(k) / population_;
+        vector(0)[k - parameters] += Sum(k);
       }
     }
   }

@@ -119,6 +119,8 @@ class Federation {
     return Finish();
   }
 
+  void set_population(uint64_t population) { population_ = population; }
+
   const std::vector<T>& model() const { return model_; }
   std::string error() const { return instance_->LastError(); }
   const std::string& metrics() const { return instance_->metrics(); }

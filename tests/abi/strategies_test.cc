@@ -131,7 +131,7 @@ std::vector<double> Play(const MicroCase& row, int rounds, bool correct) {
   std::vector<double> models;
   for (int round = 0; round < rounds; ++round) {
     const double w = static_cast<double>(server.model()[0]);
-    const double c_all = row.id == "scaffold" ? server.StateVector()[0] : 0;
+    const double c_all = row.id == "scaffold" ? server.StateVector()[0] / 2 : 0;
     std::vector<Upload<T>> uploads;
     for (int k = 0; k < 2; ++k) {
       uploads.push_back(row.id == "fedprox"    ? site.Prox(kPair[k], w, row.steps[k])
@@ -197,17 +197,31 @@ TEST(FedDynTest, TheExactLocalSolutionEndsAtOnce) {
 }
 
 TEST(ScaffoldTest, ControlsAreTheMeanOverAllParticipantsNotTheCohort) {
+  // The state is the sum.
   // 2 of 10 send dc = 1 and 3: c = (1 + 3) / 10; then one of 10 sends 5: c = .9.
   Federation<float> server("scaffold", "{}", {0, 0}, 10);
   server.Round({{.y = {1, 1}, .weight = 5, .control = {1, 10}},
                 {.y = {3, 3}, .weight = 1, .control = {3, 30}}});
   EXPECT_EQ(server.model(), (std::vector<float>{2, 2})) << "the plain mean";
-  EXPECT_EQ(server.StateVector(), (std::vector<double>{0.4, 4}));
+  EXPECT_EQ(server.StateVector(), (std::vector<double>{4, 40}));
   server.Round({{.y = {2, 2}, .control = {5, 50}}});
-  EXPECT_NEAR(server.StateVector()[0], 0.9, 1e-15);
+  EXPECT_EQ(server.StateVector()[0], 9);
   const Bytes downlink = server.Blob(LNT_BLOB_DOWNLINK);
   ASSERT_EQ(downlink.size(), 8u);
   EXPECT_FLOAT_EQ(LoadLE<float>(downlink.data() + 4), 9);
+}
+
+TEST(ScaffoldTest, ControlsStayTheMeanWhenParticipantsJoinAndWhenNotAllAreKnownYet) {
+  Federation<float> server("scaffold", "{}", {0}, 4);
+  const auto c = [&] { return LoadLE<float>(server.Blob(LNT_BLOB_DOWNLINK).data()); };
+  server.Round({{.y = {1}, .control = {8}}});
+  EXPECT_EQ(c(), 2);
+  server.set_population(8);
+  server.Round({{.y = {1}, .control = {8}}});
+  EXPECT_EQ(c(), 2);
+  server.set_population(1);
+  server.Round({{.y = {1}, .control = {8}}});
+  EXPECT_EQ(c(), 3);
 }
 
 TEST(ScaffoldTest, RefusesMoreUpdatesThanThereAreParticipants) {

@@ -62,7 +62,7 @@ const Refused kRefused[] = {
      "train.learningrate: unknown key; the nearest known one is train.learningRate (here: "
      "optimizer, "
      "learningRate, schedule, momentum, beta1, beta2, epsilon, weightDecay, decayWeightsOnly, "
-     "clipNorm, clipValue, proximal, batchSize, epochs, maxSteps)"},
+     "clipNorm, clipValue, proximal, batchSize, epochs, maxSteps, personal)"},
     {"UnknownDeepKey", Small(R"("round": {"target": {"metrik": "loss"}})"),
      "round.target.metrik: unknown key; the nearest known one is round.target.metric (here: "
      "metric, "
@@ -117,6 +117,17 @@ const Refused kRefused[] = {
      "evaluate.federated: found 1, wanted true or false"},
     {"NumberForText", Small(R"("evaluate": {"data": 7})"),
      "evaluate.data: found 7, wanted a text of at most 4096 bytes without control characters"},
+    {"ChainIsEmpty", Small(R"("strategy": {"chain": []})"),
+     "strategy.chain: found an array, wanted a list: {\"clip\": {\"norm\": N}}, a reducer, a "
+     "server "
+     "optimizer"},
+    {"ChainBesideId", Small(R"("strategy": {"id": "median", "chain": [{"id": "median"}]})"),
+     "strategy.chain: found beside strategy.id or strategy.config, wanted one or the other"},
+    {"PersonalIsEmptyText", Small(R"("train": {"personal": [""]})"),
+     "train.personal: found \"\", wanted a list of at most 8 texts: \"norm\", names, prefixes with "
+     "*"},
+    {"MaxStepNormIsNegative", Small(R"("strategy": {"maxStepNorm": -1})"),
+     "strategy.maxStepNorm: found -1, wanted a number in 0..1000000000"},
     {"ConfigIsArray", Small(R"("strategy": {"config": []})"),
      "strategy.config: found an array, wanted an object"},
     {"OverSelectBelowOne", Small(R"("round": {"overSelect": 0.9})"),
@@ -302,7 +313,7 @@ TEST(FederationTest, TheCanonicalFileHasEveryDefaultAndReadsAsTheSame) {
       R"("weightDecay":0.0,"decayWeightsOnly":false,"clipNorm":0.0,"clipValue":0.0,)"
       R"("proximal":0.0,"batchSize":10,)"
       R"("epochs":1,"maxSteps":0},"data":{"scale":"unit"},"strategy":{"id":"fedavg",)"
-      R"("config":{}},"round":{"cohort":10,"minimum":8,"overSelect":1.0,"deadlineMs":60000,"intervalMs":0,)"
+      R"("config":{},"maxStepNorm":0.0},"round":{"cohort":10,"minimum":8,"overSelect":1.0,"deadlineMs":60000,"intervalMs":0,)"
       R"("maxRounds":200},"limits":{"maxAbs":64.0,"maxExamples":65536},"evaluate":{"every":1,)"
       R"("federated":true},"upload":{"codec":"eden","bits":1},"privacy":{"clipNorm":0,)"
       R"("noiseMultiplier":0,"delta":1e-06,"secureAggregation":false},)"
@@ -352,6 +363,7 @@ TEST(FederationTest, TheLongestPublicFederationFitsAWelcome) {
   f.model = {.builtin = "", .file = std::string(1024, '"')};
   f.strategy.id = std::string(128, '\\');
   f.scale = Scaling::kStandard;
+  f.personal.assign(8, std::string(64, '"'));
   f.mean.assign(64, -1.2345678e-30f);
   f.deviation.assign(64, 1.2345678e-30f);
   const std::string shown = PublicFederation(f).Dump();

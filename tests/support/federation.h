@@ -8,6 +8,7 @@
 #include "data/dataset.h"
 #include "data/partition.h"
 #include "data/strokes.h"
+#include "fed/aggregation_host.h"
 #include "fed/federation.h"
 #include "fed/plugin_table.h"
 #include "gtest/gtest.h"
@@ -46,7 +47,9 @@ inline SimulationOptions StrokesSimulation(const std::string& federation_json, u
   options.seed = SeedFromInt(seed);
   options.initial =
       Must(BuiltinModel(options.federation.model.builtin, DeriveSeed(options.seed, "model")));
-  options.strategy = *Must(BuiltinTable().Find(options.federation.strategy.id));
+  const Federation::Strategy& strategy = options.federation.strategy;
+  options.strategy =
+      Must(FindStrategy(BuiltinTable(), strategy.id, strategy.config, strategy.chain));
   for (uint32_t writer = 0; writer < writers; ++writer) {
     auto data = std::make_shared<Dataset>(MakeStrokes(
         {.seed = 1, .first_writer = writer, .last_writer = writer, .per_writer = per_writer}));

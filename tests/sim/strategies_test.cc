@@ -1,0 +1,124 @@
+// Every strategy in whole federations, with its participants' side.
+#include <set>
+
+#include "kernels/pool.h"
+#include "support/federation.h"
+
+namespace linnet::testing {
+namespace {
+
+struct StrategyRow {
+  const char* name;
+  const char* strategy;  // of the federation file
+  const char* upload = "f32";
+};
+void PrintTo(const StrategyRow& row, std::ostream* to) { *to << row.name; }
+
+constexpr StrategyRow kRows[] = {
+    {"fedavg", R"({"id":"fedavg"})"},
+    {"fedavgm", R"({"id":"fedavgm","config":{"momentum":0.5}})"},
+    {"fedadagrad", R"({"id":"fedadagrad","config":{"serverLearningRate":0.05}})"},
+    {"fedadam", R"({"id":"fedadam","config":{"serverLearningRate":0.03}})"},
+    {"fedyogi", R"({"id":"fedyogi","config":{"serverLearningRate":0.03}})"},
+    {"fedprox", R"({"id":"fedprox","config":{"mu":0.1}})"},
+    {"fednova", R"({"id":"fednova"})"},
+    {"scaffold", R"({"id":"scaffold"})"},
+    {"feddyn", R"({"id":"feddyn","config":{"alpha":0.1}})"},
+    {"qfedavg", R"({"id":"qfedavg"})"},
+    {"median", R"({"id":"median"})"},
+    {"trimmed_mean", R"({"id":"trimmed-mean","config":{"hostile":1}})"},
+    {"krum", R"({"id":"krum","config":{"hostile":1}})"},
+    {"multi_krum", R"({"id":"multi-krum","config":{"hostile":1}})"},
+    {"bulyan", R"({"id":"bulyan","config":{"hostile":1}})"},
+    {"geometric_median", R"({"id":"geometric-median"})"},
+    {"centered_clipping", R"({"id":"centered-clipping"})"},
+    {"norm_clip", R"({"id":"norm-clip"})"},
+    {"median_eden", R"({"id":"median"})", "eden"},
+    {"scaffold_eden", R"({"id":"scaffold"})", "eden"},
+    {"chain",
+     R"({"chain":[{"clip":{"norm":5}},{"id":"median"},{"id":"fedavgm","config":{"momentum":0.5}}]})"},
+};
+
+Result<SimulationResult> RunStrategy(const StrategyRow& row, Faults faults, Executor* executor) {
+  SimulationOptions options = StrokesSimulation(
+      StrCat(R"({"name": "s", "model": {"builtin": "softmax-regression"}, "strategy": )",
+             row.strategy, R"(, "upload": {"codec": ")", row.upload,
+             R"("}, "train": {"learningRate": 0.1}, "round": {"cohort": 8, "minimum": 8,)",
+             R"( "maxRounds": 10}})"),
+      8, 20, 3);
+  options.faults = faults;
+  options.executor = executor;
+  return Simulate(std::move(options));
+}
+
+class StrategiesTest : public ::testing::TestWithParam<StrategyRow> {};
+INSTANTIATE_TEST_SUITE_P(Rows, StrategiesTest, ::testing::ValuesIn(kRows),
+                         [](const auto& row) { return std::string(row.param.name); });
+
+TEST_P(StrategiesTest, TheModelLearnsWithTheSameBitsWhateverTheThreadsAndRestarts) {
+  const auto plain = RunStrategy(GetParam(), {}, nullptr);
+  ASSERT_TRUE(plain) << plain.error().message;
+  ASSERT_EQ(plain->history.size(), 10u);
+  EXPECT_GT(plain->history.back().accuracy, 0.45);
+  const auto pool = MakePool(2);
+  const auto two = RunStrategy(GetParam(), {}, pool.get());
+  ASSERT_TRUE(two) << two.error().message;
+  EXPECT_EQ(*plain->model, *two->model);
+  const auto killed = RunStrategy(GetParam(), {.restart = 0.3}, nullptr);
+  ASSERT_TRUE(killed) << killed.error().message;
+  EXPECT_GT(killed->restarts, 0u);
+  EXPECT_EQ(*plain->model, *killed->model);
+  EXPECT_EQ(plain->strategy_state, killed->strategy_state);
+}
+
+TEST(StrategiesTest, EachMakesAModelOfItsOwn) {
+  std::set<Bytes> models;
+  size_t rows = 0;
+  for (const StrategyRow& row : kRows) {
+    const auto result = RunStrategy(row, {}, nullptr);
+    ASSERT_TRUE(result) << row.name << ": " << result.error().message;
+    models.insert(*result->model);
+    ++rows;
+  }
+  EXPECT_EQ(models.size(), rows);
+}
+
+constexpr char kHead[] = "dense3.";
+
+// FedRep: the last layer is each participant's own.
+TEST(PersonalTest, TensorsThatDoNotTravelStayWithTheirParticipant) {
+  for (const char* strategy : {"fedavg", "scaffold", "median"}) {
+    SimulationOptions options = StrokesSimulation(
+        StrCat(R"({"name": "p", "model": {"builtin": "mlp-256-128"}, "strategy": {"id": ")",
+               strategy, R"("}, "upload": {"codec": "f32"}, "train": {"personal": [")", kHead, "*",
+               R"("]}, "round": {"cohort": 4, "minimum": 4, "maxRounds": 3}})"),
+        4, 20, 3);
+    const Model initial = options.initial;
+    const SimulationResult result = Must(Simulate(std::move(options)));
+    const Model model = Must(LoadModel(*result.model));
+    size_t personal = 0;
+    for (const ParamInfo& param : model.graph.params) {
+      const auto values = [&](std::span<const float> all) {
+        return all.subspan(param.offset, param.count);
+      };
+      const bool head = param.name.starts_with(kHead);
+      EXPECT_EQ(std::ranges::equal(values(model.parameters), values(initial.parameters)), head)
+          << strategy << " " << param.name;
+      if (!head) continue;
+      ++personal;
+      for (const auto& participant : result.participants) {
+        const std::vector<float>& own = participant.values.at("p/personal");
+        ASSERT_EQ(own.size(), model.parameters.size());
+        EXPECT_FALSE(std::ranges::equal(values(own), values(initial.parameters))) << param.name;
+        if (&participant == &result.participants.front()) continue;
+        EXPECT_FALSE(std::ranges::equal(
+            values(own), values(result.participants.front().values.at("p/personal"))))
+            << param.name;
+      }
+    }
+    EXPECT_EQ(personal, 2u);
+  }
+}
+
+}  // namespace
+}  // namespace linnet::testing
