@@ -217,7 +217,7 @@ template <typename Field>
 Key Numbers(std::string_view path, Field field, std::string_view meaning) {
   const std::string wanted = "a list of 1 to 64 numbers";
   const auto set = [=](Draft& draft, const Json& value) -> Status {
-    if (!value.is_array() || value.as_array().empty() || value.as_array().size() > 8)
+    if (!value.is_array() || value.as_array().empty() || value.as_array().size() > 64)
       return Unwanted(value, wanted);
     std::vector<float> numbers;
     for (const Json& number : value.as_array()) {
@@ -267,12 +267,13 @@ Key StrategyChainKey() {
 }
 
 Key PersonalKey() {
-  const std::string wanted = "a list of at most 8 texts: \"norm\", names, prefixes with *";
+  const std::string wanted =
+      "at most 8 of \"norm\", names, prefixes with *, each of at most 48 bytes";
   const auto set = [=](Draft& draft, const Json& value) -> Status {
-    if (!value.is_array() || value.as_array().size() > 64) return Unwanted(value, wanted);
+    if (!value.is_array() || value.as_array().size() > 8) return Unwanted(value, wanted);
     std::vector<std::string> names;
     for (const Json& name : value.as_array()) {
-      if (!name.is_string() || name.as_string().empty() || name.as_string().size() > 64 ||
+      if (!name.is_string() || name.as_string().empty() || name.as_string().size() > 48 ||
           HasControl(name.as_string()))
         return Unwanted(name, wanted);
       names.push_back(name.as_string());

@@ -124,10 +124,10 @@ const Refused kRefused[] = {
     {"ChainBesideId", Small(R"("strategy": {"id": "median", "chain": [{"id": "median"}]})"),
      "strategy.chain: found beside strategy.id or strategy.config, wanted one or the other"},
     {"PersonalIsEmptyText", Small(R"("train": {"personal": [""]})"),
-     "train.personal: found \"\", wanted a list of at most 8 texts: \"norm\", names, prefixes with "
-     "*"},
+     "train.personal: found \"\", wanted at most 8 of \"norm\", names, prefixes with *, each of at "
+     "most 48 bytes"},
     {"MaxStepNormIsNegative", Small(R"("strategy": {"maxStepNorm": -1})"),
-     "strategy.maxStepNorm: found -1, wanted a number in 0..1000000000"},
+     "strategy.maxStepNorm: found -1, wanted a number in 0..1e+09"},
     {"ConfigIsArray", Small(R"("strategy": {"config": []})"),
      "strategy.config: found an array, wanted an object"},
     {"OverSelectBelowOne", Small(R"("round": {"overSelect": 0.9})"),
@@ -363,7 +363,7 @@ TEST(FederationTest, TheLongestPublicFederationFitsAWelcome) {
   f.model = {.builtin = "", .file = std::string(1024, '"')};
   f.strategy.id = std::string(128, '\\');
   f.scale = Scaling::kStandard;
-  f.personal.assign(8, std::string(64, '"'));
+  f.personal.assign(8, std::string(48, '"'));
   f.mean.assign(64, -1.2345678e-30f);
   f.deviation.assign(64, 1.2345678e-30f);
   const std::string shown = PublicFederation(f).Dump();

@@ -26,12 +26,12 @@ constexpr StrategyRow kRows[] = {
     {"feddyn", R"({"id":"feddyn","config":{"alpha":0.1}})"},
     {"qfedavg", R"({"id":"qfedavg"})"},
     {"median", R"({"id":"median"})"},
-    {"trimmed_mean", R"({"id":"trimmed-mean","config":{"hostile":1}})"},
+    {"trimmed_mean", R"({"id":"trimmed-mean","config":{"beta":0.2}})"},
     {"krum", R"({"id":"krum","config":{"hostile":1}})"},
     {"multi_krum", R"({"id":"multi-krum","config":{"hostile":1}})"},
     {"bulyan", R"({"id":"bulyan","config":{"hostile":1}})"},
     {"geometric_median", R"({"id":"geometric-median"})"},
-    {"centered_clipping", R"({"id":"centered-clipping"})"},
+    {"centered_clipping", R"({"id":"centered-clipping","config":{"radius":0.5}})"},
     {"norm_clip", R"({"id":"norm-clip"})"},
     {"median_eden", R"({"id":"median"})", "eden"},
     {"scaffold_eden", R"({"id":"scaffold"})", "eden"},
@@ -46,6 +46,7 @@ Result<SimulationResult> RunStrategy(const StrategyRow& row, Faults faults, Exec
              R"("}, "train": {"learningRate": 0.1}, "round": {"cohort": 8, "minimum": 8,)",
              R"( "maxRounds": 10}})"),
       8, 20, 3);
+  options.clients[0].rows.resize(9);  // not all take as many steps
   options.faults = faults;
   options.executor = executor;
   return Simulate(std::move(options));
@@ -59,7 +60,7 @@ TEST_P(StrategiesTest, TheModelLearnsWithTheSameBitsWhateverTheThreadsAndRestart
   const auto plain = RunStrategy(GetParam(), {}, nullptr);
   ASSERT_TRUE(plain) << plain.error().message;
   ASSERT_EQ(plain->history.size(), 10u);
-  EXPECT_GT(plain->history.back().accuracy, 0.45);
+  EXPECT_GT(plain->history.back().accuracy, 0.35);
   const auto pool = MakePool(2);
   const auto two = RunStrategy(GetParam(), {}, pool.get());
   ASSERT_TRUE(two) << two.error().message;
@@ -73,14 +74,11 @@ TEST_P(StrategiesTest, TheModelLearnsWithTheSameBitsWhateverTheThreadsAndRestart
 
 TEST(StrategiesTest, EachMakesAModelOfItsOwn) {
   std::set<Bytes> models;
-  size_t rows = 0;
   for (const StrategyRow& row : kRows) {
     const auto result = RunStrategy(row, {}, nullptr);
     ASSERT_TRUE(result) << row.name << ": " << result.error().message;
-    models.insert(*result->model);
-    ++rows;
+    EXPECT_TRUE(models.insert(*result->model).second) << row.name;
   }
-  EXPECT_EQ(models.size(), rows);
 }
 
 constexpr char kHead[] = "dense3.";
