@@ -84,7 +84,8 @@ class SourceTest : public testing::Test {
 TEST_F(SourceTest, AKindThatIsNotKnownIsAnsweredWithTheNearest) {
   ExpectError(OpenSource("mnits:dir"), Code::kInvalid, "nearest: mnist");
   ExpectError(OpenSource("stroke"), Code::kInvalid, "nearest: strokes");
-  ExpectError(OpenSource(""), Code::kInvalid, "csv:TRAIN?label=NAME&test=TEST, npy:X.npy,Y.npy or text:FILE?context=64 is wanted");
+  ExpectError(OpenSource(""), Code::kInvalid,
+              "csv:TRAIN?label=NAME&test=TEST, npy:X.npy,Y.npy or text:FILE?context=64 is wanted");
   ExpectError(OpenSource("mnist"), Code::kInvalid, "mnist:DIR");
   ExpectError(OpenSource("mnist:"), Code::kInvalid, "mnist:DIR");
   ExpectError(OpenSource("strokes:x"), Code::kInvalid, "strokes?writers=");
