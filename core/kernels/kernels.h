@@ -34,7 +34,7 @@ struct GemmArgs {
   bool accumulate;
   const float* bias;
   bool relu;
-  float* workspace;              // GemmWorkspace(m, n, k) floats, 64-byte aligned
+  float* workspace;              // GemmWorkspace(m, n, k) floats, 64-byte aligned; none if packed_b
   Executor* executor = nullptr;  // null: this thread
 };
 // Floats of workspace that any target needs for a product of this size.
@@ -76,7 +76,7 @@ struct Conv2dArgs {
   const float* bias;      // null: none
   bool relu;              // y = max(0, .)
   float* y;
-  float* workspace;  // Conv2dWorkspace(shape) floats, 64-byte aligned; so too below
+  float* workspace;  // Conv2dWorkspace(shape) floats, 64-byte aligned, so below; none if packed_w
   Executor* executor = nullptr;
 };
 // dw (=|+=) the gradient of the weights; that of the bias is the caller's, as column_sums of dy.

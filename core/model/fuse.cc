@@ -29,35 +29,10 @@ void FuseRelu(Program& program) {
   program.steps = std::move(kept);
 }
 
-void HoistPreparation(Program& program) {
-  std::vector<bool> prepared(program.values.size());
-  for (size_t i = 0; i < prepared.size(); ++i) {
-    prepared[i] = program.values[i].role == Role::kParameter;
-  }
-  std::vector<Step> first, rest;
-  for (Step& step : program.steps) {
-    const bool early = std::ranges::all_of(step.inputs, [&](uint32_t v) { return prepared[v]; });
-    if (early) {
-      for (const uint32_t output : step.outputs) prepared[output] = true;
-    }
-    (early ? first : rest).push_back(std::move(step));
-  }
-  program.prepared_steps = first.size();
-  std::ranges::move(rest, std::back_inserter(first));
-  program.steps = std::move(first);
-}
-
 Program TrainingProgram(const Graph& graph) {
   Program program = Lower(graph, Mode::kTraining);
   FuseRelu(program);
   AppendGradient(program, graph.loss);
-  return program;
-}
-
-Program InferenceProgram(const Graph& graph) {
-  Program program = Lower(graph, Mode::kInference);
-  FuseRelu(program);
-  HoistPreparation(program);
   return program;
 }
 

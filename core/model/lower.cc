@@ -357,6 +357,7 @@ Program Lower(const Graph& graph, Mode mode) {
 uint64_t Flops(const Program& program) {
   uint64_t flops = 0;
   for (const Step& step : program.steps) {
+    if (step.op == StepOp::kPackDense || step.op == StepOp::kPackConv2d) continue;
     if (const auto* dense = std::get_if<DenseShape>(&step.shape)) {
       flops += uint64_t{2} * dense->rows * dense->in * dense->out;
     } else if (const auto* conv = std::get_if<Conv2dShape>(&step.shape)) {

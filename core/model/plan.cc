@@ -120,10 +120,10 @@ Result<Plan> MakePlan(Program program, size_t max_batch, size_t workers) {
     for (const uint32_t input : program.steps[i].inputs) last_read[input] = i;
   }
 
-  // What is prepared stays, and so does its memory.
+  // What is prepared for the other steps stays, and so does its memory.
   for (size_t i = 0; i < program.prepared_steps; ++i) {
     for (const uint32_t output : program.steps[i].outputs) {
-      last_read[output] = program.steps.size();
+      if (last_read[output] >= program.prepared_steps) last_read[output] = program.steps.size();
     }
   }
 
@@ -152,7 +152,6 @@ Result<Plan> MakePlan(Program program, size_t max_batch, size_t workers) {
       }
       const uint64_t bytes = RoundUp(value.count * value.element_bytes * examples);
       plan.unshared_bytes += bytes;
-      const size_t first = i < program.prepared_steps ? size_t{0} : i;
       const size_t last = std::max(i, last_read[output]);
       for (const InPlace& in_place : TraitsOf(step.op).in_place) {
         const uint32_t input = step.inputs[in_place.input];
@@ -163,7 +162,7 @@ Result<Plan> MakePlan(Program program, size_t max_batch, size_t workers) {
       }
       if (block_of[output] != kNone) continue;
       block_of[output] = static_cast<uint32_t>(blocks.size());
-      blocks.push_back({.bytes = bytes, .first = first, .last = last});
+      blocks.push_back({.bytes = bytes, .first = i, .last = last});
     }
   }
   plan.arena_bytes = Pack(blocks);

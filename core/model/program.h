@@ -45,6 +45,8 @@ enum class StepOp : uint8_t {
   kConv2d,             // x, w, bias -> y
   kConv2dGradInput,    // w, dy -> dx
   kConv2dGradWeights,  // x, dy -> dw
+  kPackDense,          // w -> w as kDense reads it best
+  kPackConv2d,         // w -> w as kConv2d reads it best
   // Element by element
   kRelu,            // x -> y
   kReluGrad,        // y, dy -> dx
@@ -162,6 +164,7 @@ struct Step {
                ReduceShape, TransposeShape, SliceShape, EmbeddingShape, GruShape, AttentionShape>
       shape = {};
   bool relu = false;        // kDense, kConv2d, kAffineRows: y = max(0, .)
+  bool packed = false;      // kDense, kConv2d: w comes from kPackDense, kPackConv2d
   bool accumulate = false;  // gradients of parameters: add to what is there
 };
 
@@ -192,6 +195,12 @@ void FuseRelu(Program& program);
 // Moves the steps that depend on parameters alone to the start (Program::prepared_steps). In
 // inference only: training changes parameters.
 void HoistPreparation(Program& program);
+// Makes a normalization of output channels part of the dense layer or convolution before it, where
+// nothing else takes that one's output. Of an inference program with its preparation hoisted, as
+// below.
+void FoldNormalizations(Program& program);
+// Has the weights of dense layers and convolutions packed as part of the preparation.
+void PackWeights(Program& program);
 // Appends the loss and, in reverse mode, the gradient of the mean loss by every trained parameter.
 // Values that depend on none get no gradient (so the first layer has no dx). The gradient of a
 // parameter's use comes after the last step that reads the parameter for the same use.

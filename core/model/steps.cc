@@ -21,6 +21,8 @@ constexpr StepTraits kSteps[] = {
     {StepOp::kConv2d, RunConv2d, ConvGradient, ConvWorkspace},
     {StepOp::kConv2dGradInput, RunConv2dGradInput, nullptr, ConvWorkspace},
     {StepOp::kConv2dGradWeights, RunConv2dGradWeights, nullptr, ConvWorkspace},
+    {StepOp::kPackDense, RunPackDense},
+    {StepOp::kPackConv2d, RunPackConv2d},
     {StepOp::kRelu, RunRelu, ReluGradient, nullptr, kFirst},
     {StepOp::kReluGrad, RunReluGrad, nullptr, nullptr, kSecond},
     {StepOp::kActivation, RunActivation, ActivationGradient, nullptr, kFirst},

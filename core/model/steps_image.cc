@@ -70,6 +70,7 @@ void RunCrop(const StepRun& r) {
 }
 
 uint64_t ConvWorkspace(const Step& step, size_t batch, size_t) {
+  if (step.packed) return 0;
   Conv2dShape shape = std::get<Conv2dShape>(step.shape);
   shape.batch = batch;
   return Conv2dWorkspace(shape);
@@ -100,11 +101,16 @@ void RunConv2d(const StepRun& r) {
   r.k.conv2d({.shape = r.Batched<Conv2dShape>(),
               .x = r.In(0),
               .w = r.In(1),
+              .packed_w = r.step.packed,
               .bias = r.In(2),
               .relu = r.step.relu,
               .y = r.Out(),
               .workspace = r.workspace,
               .executor = r.executor});
+}
+
+void RunPackConv2d(const StepRun& r) {
+  r.k.pack_conv2d(r.ShapeAs<Conv2dShape>(), r.In(0), r.Out());
 }
 
 void RunConv2dGradInput(const StepRun& r) {

@@ -37,6 +37,7 @@ void RunDense(const StepRun& r) {
   args.lda = s.in;
   args.b = r.In(1);
   args.ldb = s.out;
+  args.packed_b = r.step.packed;
   args.bias = r.step.inputs.size() > 2 ? r.In(2) : nullptr;
   args.relu = r.step.relu;
   r.k.gemm(args);
@@ -85,7 +86,13 @@ void RunMatmul(const StepRun& r) {
   }
 }
 
+void RunPackDense(const StepRun& r) {
+  const auto& s = r.ShapeAs<DenseShape>();
+  r.k.pack_b(r.In(0), s.out, false, s.in, s.out, r.Out());
+}
+
 uint64_t DenseWorkspace(const Step& step, size_t batch, size_t) {
+  if (step.packed) return 0;
   const auto& s = std::get<DenseShape>(step.shape);
   switch (step.op) {
     case StepOp::kDenseGradInput:

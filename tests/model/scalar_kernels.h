@@ -13,7 +13,19 @@
 namespace linnet {
 namespace scalar {
 
-inline void Gemm(const GemmArgs& g) {
+// A packed B is op(B) transposed.
+inline void PackB(const float* b, size_t ldb, bool trans_b, size_t k, size_t n, float* packed) {
+  for (size_t j = 0; j < n; ++j) {
+    for (size_t p = 0; p < k; ++p) packed[j * k + p] = trans_b ? b[j * ldb + p] : b[p * ldb + j];
+  }
+}
+
+inline void Gemm(const GemmArgs& args) {
+  GemmArgs g = args;
+  if (g.packed_b) {
+    g.ldb = g.k;
+    g.trans_b = true;
+  }
   for (size_t i = 0; i < g.m; ++i) {
     for (size_t j = 0; j < g.n; ++j) {
       double sum = g.accumulate ? g.c[i * g.ldc + j] : 0.0;
@@ -116,12 +128,19 @@ inline void Store(const std::vector<double>& sums, bool accumulate, float* out) 
   }
 }
 
+// Packed weights are the weights from the last to the first.
+inline void PackConv2d(const Conv2dShape& s, const float* w, float* packed) {
+  std::reverse_copy(w, w + s.WindowSize() * s.out_channels, packed);
+}
+
 inline void Conv2d(const Conv2dArgs& g) {
   const Conv2dShape& s = g.shape;
+  const size_t last = s.WindowSize() * s.out_channels - 1;
   std::vector<double> sums(s.batch * s.OutHeight() * s.OutWidth() * s.out_channels);
   for (size_t i = 0; i < sums.size(); ++i) sums[i] = g.bias ? g.bias[i % s.out_channels] : 0;
-  ForEachProduct(s,
-                 [&](size_t xi, size_t wi, size_t yi) { sums[yi] += double(g.x[xi]) * g.w[wi]; });
+  ForEachProduct(s, [&](size_t xi, size_t wi, size_t yi) {
+    sums[yi] += double(g.x[xi]) * g.w[g.packed_w ? last - wi : wi];
+  });
   if (g.relu) {
     for (double& sum : sums) sum = std::max(0.0, sum);
   }
@@ -197,6 +216,8 @@ inline const Kernels& ScalarKernels() {
     Kernels k = BestKernels();  // what has no twin here has one in the tests of the kernels
     k.target = "scalar";
     k.gemm = scalar::Gemm;
+    k.pack_b = scalar::PackB;
+    k.pack_conv2d = scalar::PackConv2d;
     k.axpy = scalar::Axpy;
     k.scale = scalar::Scale;
     k.subtract = scalar::Subtract;

@@ -1,5 +1,7 @@
 #include "model/train.h"
 
+#include <malloc.h>
+
 #include <algorithm>
 #include <array>
 #include <atomic>
@@ -16,12 +18,19 @@
 namespace {
 
 std::atomic<size_t> allocations = 0;
+std::atomic<size_t> live_bytes = 0;
 
 void* Allocate(size_t size, size_t alignment) {
   ++allocations;
   void* memory = std::aligned_alloc(alignment, (size + alignment - 1) / alignment * alignment);
   if (memory == nullptr) std::abort();
+  live_bytes += malloc_usable_size(memory);
   return memory;
+}
+
+void Free(void* memory) {
+  if (memory != nullptr) live_bytes -= malloc_usable_size(memory);
+  std::free(memory);
 }
 
 }  // namespace
@@ -35,14 +44,14 @@ void* operator new(size_t size, std::align_val_t alignment) {
 void* operator new[](size_t size, std::align_val_t alignment) {
   return Allocate(std::max<size_t>(size, 1), std::max<size_t>(16, size_t(alignment)));
 }
-void operator delete(void* memory) noexcept { std::free(memory); }
-void operator delete[](void* memory) noexcept { std::free(memory); }
-void operator delete(void* memory, size_t) noexcept { std::free(memory); }
-void operator delete[](void* memory, size_t) noexcept { std::free(memory); }
-void operator delete(void* memory, std::align_val_t) noexcept { std::free(memory); }
-void operator delete[](void* memory, std::align_val_t) noexcept { std::free(memory); }
-void operator delete(void* memory, size_t, std::align_val_t) noexcept { std::free(memory); }
-void operator delete[](void* memory, size_t, std::align_val_t) noexcept { std::free(memory); }
+void operator delete(void* memory) noexcept { Free(memory); }
+void operator delete[](void* memory) noexcept { Free(memory); }
+void operator delete(void* memory, size_t) noexcept { Free(memory); }
+void operator delete[](void* memory, size_t) noexcept { Free(memory); }
+void operator delete(void* memory, std::align_val_t) noexcept { Free(memory); }
+void operator delete[](void* memory, std::align_val_t) noexcept { Free(memory); }
+void operator delete(void* memory, size_t, std::align_val_t) noexcept { Free(memory); }
+void operator delete[](void* memory, size_t, std::align_val_t) noexcept { Free(memory); }
 
 namespace linnet {
 namespace {
@@ -248,6 +257,28 @@ TEST(TrainTest, AStepWithTheGraphsOwnLossWrittenOutGivesTheSameBits) {
       EXPECT_TRUE(std::ranges::equal(with->parameters(), plain->parameters()));
       // The graph's loss is back.
       EXPECT_EQ(with->Step(x.data(), y.data(), 8), plain->Step(x.data(), y.data(), 8));
+    }
+  }
+}
+
+TEST(TrainTest, AStepHoldsWhatTheReportSays) {
+  for (const std::string_view name : {"mlp-256-128", "cnn-small"}) {
+    const Model model = BuiltinModel(name, SeedFromInt(1)).value();
+    const std::vector<float> x = RandomFloats(1, 32 * model.graph.InputCount());
+    const std::vector<int32_t> y = RandomLabels(2, 32, model.graph.classes);
+    for (const Optimizer_ optimizer :
+         {Optimizer_::kSgd, Optimizer_::kNesterov, Optimizer_::kAdamW}) {
+      SCOPED_TRACE(name);
+      const size_t before = live_bytes;
+      const auto trainer =
+          Trainer::Create(model.graph, {.optimizer = optimizer}, 32, BestKernels()).value();
+      const size_t created = allocations;
+      trainer->Step(x.data(), y.data(), 32);
+      ASSERT_EQ(allocations, created);  // so that the peak is what is held now
+      const double held = double(live_bytes - before);
+      const double reported = double(trainer->memory().total());
+      EXPECT_GE(held, reported);
+      EXPECT_LE(held, 1.3 * reported);
     }
   }
 }
