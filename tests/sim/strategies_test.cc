@@ -1,4 +1,5 @@
 // Every strategy in whole federations, with its participants' side.
+#include <algorithm>
 #include <set>
 
 #include "kernels/pool.h"
