@@ -10,9 +10,14 @@
 // The targets that are tested; each one is code size. SSSE3 and the AVX-512 after Zen 4 gain
 // nothing over their neighbours here, and scalable vectors (SVE, RVV) cannot be held in register
 // tiles.
+// LINNET_FEW_TARGETS (sanitizer builds, where a target takes minutes to compile) leaves two of x86.
+#ifdef LINNET_FEW_TARGETS
+#define HWY_DISABLED_TARGETS (~(HWY_SSE2 | HWY_AVX2 | HWY_NEON_WITHOUT_AES | HWY_NEON | HWY_EMU128))
+#else
 #define HWY_DISABLED_TARGETS                                                   \
   (~(HWY_SSE2 | HWY_SSE4 | HWY_AVX2 | HWY_AVX3 | HWY_AVX3_DL | HWY_AVX3_ZEN4 | \
      HWY_NEON_WITHOUT_AES | HWY_NEON | HWY_WASM | HWY_EMU128))
+#endif
 
 // After the choice of targets, which it reads.
 #include "hwy/targets.h"
