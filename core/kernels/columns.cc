@@ -114,8 +114,8 @@ void PartOfLeaf(const DistanceArgs& args, size_t first, size_t n) {
         lanes[p][(args.at + first + i) % kLanes] += d * d;
       }
     }
-    for (const float*& a : shifted.a) a += head;
-    for (const float*& b : shifted.b) b += head;
+    for (size_t r = 0; r < tile.a_count; ++r) shifted.a[r] += head;
+    for (size_t r = 0; r < tile.b_count; ++r) shifted.b[r] += head;
     RunTile(shifted, whole, lanes);
     for (size_t p = 0; p < tile.a_count * tile.b_count; ++p) {
       const float* a = tile.a[p / tile.b_count];
