@@ -213,7 +213,8 @@ Result<Graph> DecodeHead(ByteSpan bytes) {
   }
   if (IsQuantizedModel(bytes)) {
     return Fail(Code::kUnsupported,
-                "it is quantized (linnet model quantize): it can be run, wanted one in f32");
+                "it is quantized: it is run (linnet eval, linnet infer), not trained or shared; "
+                "wanted a model in f32");
   }
   if (!std::ranges::equal(bytes.first(kMagic.size()), kMagic)) {
     return Fail(Code::kData, "it does not start as a .linnet file does");

@@ -12,7 +12,7 @@ namespace linnet {
 
 Result<int> Run(const EvalCommand& command) {
   Output output(command.json);
-  LINNET_TRY(const Model model, LoadModelFile(command.model));
+  LINNET_TRY(const AnyModel model, LoadAnyModelFile(command.model));
   Federation as;  // the scaling as a federation would tell it
   as.scale = ParseScaling(command.scale);
   LINNET_TRY(const TrainTest parts, OpenScaled(command.data, as));
@@ -22,8 +22,8 @@ Result<int> Run(const EvalCommand& command) {
   LINNET_TRY(const Outcome outcome, Predict(model, data, pool.get()));
   const double seconds =
       std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
-  PrintScore(output, model.graph, *data, outcome);
-  output.Line(output.Dim(StrCat("  ", DescribeModel(model.graph), ", ",
+  PrintScore(output, GraphOf(model), *data, outcome);
+  output.Line(output.Dim(StrCat("  ", DescribeModel(GraphOf(model)), ", ",
                                 Fixed(double(data->size()) / seconds, 0), " examples/s")));
   return kExitGood;
 }

@@ -54,16 +54,17 @@ Result<Model> FetchModel(const std::string& address, std::string& scale) {
   return LoadModel(AsBytes(bytes));
 }
 
-Result<int> InferImage(const Model& model, const InferCommand& command, Output& output) {
-  if (OutputCount(model.graph) != model.graph.classes || model.graph.loss == Loss::kMse)
-    return Fail(Code::kInvalid, model.graph.name, " tells no classes of images apart");
-  LINNET_TRY(const Dataset image, LoadPgm(command.image, model.graph));
-  LINNET_TRY(const auto predictor, Predictor::Create(model.graph, 1, BestKernels()));
-  std::vector<float> x(image.features()), logits(model.graph.classes);
+Result<int> InferImage(const AnyModel& model, const InferCommand& command, Output& output) {
+  const Graph& graph = GraphOf(model);
+  if (OutputCount(graph) != graph.classes || graph.loss == Loss::kMse)
+    return Fail(Code::kInvalid, graph.name, " tells no classes of images apart");
+  LINNET_TRY(const Dataset image, LoadPgm(command.image, graph));
+  LINNET_TRY(const RunModel run, MakeRun(model, 1));
+  std::vector<float> x(image.features()), logits(graph.classes);
   int32_t unused = 0;
   const uint32_t row = 0;
   image.Gather({&row, 1}, x.data(), &unused);
-  predictor->Run(model.parameters, x.data(), 1, logits.data());
+  run(x.data(), 1, logits.data());
   const std::vector<Ranked> ranked = Rank(logits);
   std::vector<double> by_class(ranked.size());
   for (const Ranked& one : ranked) by_class[one.index] = one.probability;
@@ -97,8 +98,12 @@ Result<int> Run(const InferCommand& command) {
   }
   std::string scale = command.scale;
   const bool remote = command.model.starts_with("http://");
-  LINNET_TRY(const Model model,
-             remote ? FetchModel(command.model, scale) : LoadModelFile(command.model));
+  AnyModel model;
+  if (remote) {
+    LINNET_TRY(model, FetchModel(command.model, scale));
+  } else {
+    LINNET_TRY(model, LoadAnyModelFile(command.model));
+  }
   if (!command.image.empty()) return InferImage(model, command, output);
   if (!command.input.empty()) return InferLines(model, command, output);
   if (command.text) return InferText(model, command, output);
@@ -117,7 +122,7 @@ Result<int> Run(const InferCommand& command) {
                        Percent(outcome.confidence[i]), "), is ", data.labels[i],
                        outcome.predicted[i] == data.labels[i] ? "" : output.Red("  wrong")));
   }
-  PrintScore(output, model.graph, data, outcome);
+  PrintScore(output, GraphOf(model), data, outcome);
   return kExitGood;
 }
 

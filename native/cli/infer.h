@@ -7,8 +7,8 @@
 #include <string>
 
 #include "base/result.h"
-#include "model/model.h"
 #include "native/cli/output.h"
+#include "native/cli/setup.h"
 
 namespace CLI {
 class App;
@@ -33,9 +33,9 @@ Result<int> Run(const InferCommand& command);
 
 // One line in, one prediction out, until the input ends: comma-separated features (a first line
 // that is no row of numbers is taken for a header), or for a model of symbols a text to go on from.
-Result<int> InferLines(const Model& model, const InferCommand& command, Output& output);
+Result<int> InferLines(const AnyModel& model, const InferCommand& command, Output& output);
 // Prints how a model of symbols goes on from a text.
-Result<int> InferText(const Model& model, const InferCommand& command, Output& output);
+Result<int> InferText(const AnyModel& model, const InferCommand& command, Output& output);
 
 }  // namespace linnet
 

@@ -27,15 +27,14 @@ bool IsTextModel(const Graph& graph) {
 // ahead, what stands behind the newest changes nothing.
 class Generator {
  public:
-  static Result<Generator> Create(const Model& model, const InferCommand& command) {
-    if (!IsTextModel(model.graph)) {
-      return Fail(Code::kInvalid, model.graph.name,
+  static Result<Generator> Create(const AnyModel& model, const InferCommand& command) {
+    if (!IsTextModel(GraphOf(model))) {
+      return Fail(Code::kInvalid, GraphOf(model).name,
                   " is no model of a text's bytes (inputs [context], ", kSymbols,
                   " logits for each)");
     }
-    Generator generator(model, command);
-    LINNET_TRY(generator.predictor_, Predictor::Create(model.graph, 1, BestKernels()));
-    generator.predictor_->SetParameters(model.parameters);
+    Generator generator(GraphOf(model), command);
+    LINNET_TRY(generator.run_, MakeRun(model, 1));
     return generator;
   }
   // What follows `text`, `length` bytes.
@@ -47,17 +46,17 @@ class Generator {
   }
 
  private:
-  Generator(const Model& model, const InferCommand& command)
+  Generator(const Graph& graph, const InferCommand& command)
       : temperature_(command.temperature),
         random_(SeedFromInt(command.seed), 0),
-        window_(model.graph.input_shape[0]),
+        window_(graph.input_shape[0]),
         logits_(window_.size() * kSymbols) {}
 
   char Next(std::string_view text) {
     const std::string_view seen = text.substr(text.size() - std::min(text.size(), window_.size()));
     std::ranges::fill(window_, 0.0f);
     for (size_t i = 0; i < seen.size(); ++i) window_[i] = float(uint8_t(seen[i]));
-    predictor_->Run(window_.data(), 1, logits_.data());
+    run_(window_.data(), 1, logits_.data());
     std::vector<float> last(logits_.begin() + ptrdiff_t((seen.size() - 1) * kSymbols),
                             logits_.begin() + ptrdiff_t(seen.size() * kSymbols));
     if (temperature_ > 0) {
@@ -75,7 +74,7 @@ class Generator {
 
   double temperature_;
   RandomStream random_;
-  std::unique_ptr<Predictor> predictor_;
+  RunModel run_;
   std::vector<float> window_, logits_;
 };
 
@@ -108,19 +107,19 @@ bool ParseRow(std::string_view line, std::vector<float>& row) {
 // Rows of numbers to predictions.
 class RowReader {
  public:
-  static Result<RowReader> Create(const Model& model, const InferCommand& command) {
-    if (OutputCount(model.graph) != model.graph.classes)
-      return Fail(Code::kInvalid, model.graph.name, " gives no single prediction for a row");
-    RowReader reader(model, command);
-    LINNET_TRY(reader.predictor_, Predictor::Create(model.graph, 1, BestKernels()));
-    reader.predictor_->SetParameters(model.parameters);
+  static Result<RowReader> Create(const AnyModel& model, const InferCommand& command) {
+    const Graph& graph = GraphOf(model);
+    if (OutputCount(graph) != graph.classes)
+      return Fail(Code::kInvalid, graph.name, " gives no single prediction for a row");
+    RowReader reader(graph, command);
+    LINNET_TRY(reader.run_, MakeRun(model, 1));
     if (!command.like.empty()) {
       Federation as;
       as.scale = ParseScaling(command.scale.empty() ? "unit" : command.scale);
       LINNET_TRY(const TrainTest parts, OpenScaled(command.like, as));
-      if (parts.train->features() != model.graph.InputCount())
+      if (parts.train->features() != graph.InputCount())
         return Fail(Code::kInvalid, "--like ", command.like, " has ", parts.train->features(),
-                    " features, the model wants ", model.graph.InputCount());
+                    " features, the model wants ", graph.InputCount());
       reader.scale_ = parts.train->scale;
       reader.offset_ = parts.train->offset;
     }
@@ -132,7 +131,7 @@ class RowReader {
       const size_t at = scale_.size() == 1 ? 0 : j;
       row[j] = row[j] * scale_[at] + offset_[at];
     }
-    predictor_->Run(row.data(), 1, logits_.data());
+    run_(row.data(), 1, logits_.data());
     if (graph_.loss == Loss::kMse) {
       double error = 0;
       std::string values;
@@ -161,16 +160,16 @@ class RowReader {
   }
 
  private:
-  RowReader(const Model& model, const InferCommand& command)
-      : graph_(model.graph), top_(command.top), logits_(model.graph.classes) {}
+  RowReader(const Graph& graph, const InferCommand& command)
+      : graph_(graph), top_(command.top), logits_(graph.classes) {}
 
   const Graph& graph_;
   uint32_t top_;
-  std::unique_ptr<Predictor> predictor_;
+  RunModel run_;
   std::vector<float> scale_ = {1}, offset_ = {0}, logits_;
 };
 
-Status PredictRows(const Model& model, const InferCommand& command, std::istream& in,
+Status PredictRows(const AnyModel& model, const InferCommand& command, std::istream& in,
                    Output& output) {
   LINNET_TRY(RowReader reader, RowReader::Create(model, command));
   const std::string name = command.input == "-" ? "stdin" : command.input;
@@ -181,17 +180,17 @@ Status PredictRows(const Model& model, const InferCommand& command, std::istream
     if (line.empty()) continue;
     const bool numbers = ParseRow(line, row);
     if (!numbers && number == 1) continue;
-    if (!numbers || row.size() != model.graph.InputCount()) {
+    if (!numbers || row.size() != GraphOf(model).InputCount()) {
       return Fail(Code::kData, name, ": line ", number, ": ",
                   numbers ? StrCat(row.size(), " numbers") : "something else than numbers",
-                  ", wanted ", model.graph.InputCount(), " numbers separated by commas");
+                  ", wanted ", GraphOf(model).InputCount(), " numbers separated by commas");
     }
     reader.Predict(row, output);
   }
   return {};
 }
 
-Status ContinueLines(const Model& model, const InferCommand& command, std::istream& in,
+Status ContinueLines(const AnyModel& model, const InferCommand& command, std::istream& in,
                      Output& output) {
   LINNET_TRY(Generator generator, Generator::Create(model, command));
   std::string line;
@@ -205,20 +204,20 @@ Status ContinueLines(const Model& model, const InferCommand& command, std::istre
 
 }  // namespace
 
-Result<int> InferLines(const Model& model, const InferCommand& command, Output& output) {
+Result<int> InferLines(const AnyModel& model, const InferCommand& command, Output& output) {
   std::ifstream file;
   if (command.input != "-") {
     file.open(command.input);
     if (!file) return Fail(Code::kNotFound, command.input, ": cannot be read");
   }
   std::istream& in = command.input == "-" ? std::cin : file;
-  const bool text = IsTextModel(model.graph);
+  const bool text = IsTextModel(GraphOf(model));
   LINNET_TRY_STATUS(text ? ContinueLines(model, command, in, output)
                          : PredictRows(model, command, in, output));
   return kExitGood;
 }
 
-Result<int> InferText(const Model& model, const InferCommand& command, Output& output) {
+Result<int> InferText(const AnyModel& model, const InferCommand& command, Output& output) {
   LINNET_TRY(Generator generator, Generator::Create(model, command));
   const std::string text = generator.Continue(*command.text, command.length);
   output.Object(Json::Object{{"prompt", Ascii(*command.text)}, {"text", Ascii(text)}});

@@ -43,8 +43,9 @@ Json ToJson(const Measured& m) {
 }
 
 double Accuracy(const RunModel& run, const Dataset& data, size_t classes) {
-  std::vector<float> x(kMeasureBatch * data.features()), outputs(kMeasureBatch * classes);
-  std::vector<int32_t> y(kMeasureBatch);
+  const size_t labels = data.LabelsPerRow();
+  std::vector<float> x(kMeasureBatch * data.features()), outputs(kMeasureBatch * labels * classes);
+  std::vector<int32_t> y(kMeasureBatch * labels);
   std::vector<uint32_t> rows(data.size());
   std::iota(rows.begin(), rows.end(), 0u);
   Metrics metrics;
@@ -52,7 +53,7 @@ double Accuracy(const RunModel& run, const Dataset& data, size_t classes) {
     const size_t batch = std::min(kMeasureBatch, rows.size() - at);
     data.Gather(std::span(rows).subspan(at, batch), x.data(), y.data());
     run(x.data(), batch, outputs.data());
-    Score(BestKernels(), outputs.data(), y.data(), batch, classes, metrics);
+    Score(BestKernels(), outputs.data(), y.data(), batch * labels, classes, metrics);
   }
   return metrics.accuracy();
 }
@@ -68,8 +69,9 @@ Result<Measured> MeasureBy(const Create& create, const Dataset& data, size_t cla
   LINNET_TRY(const auto single, create(1));
   std::vector<uint32_t> rows(kMeasureBatch);
   for (size_t i = 0; i < rows.size(); ++i) rows[i] = static_cast<uint32_t>(i % data.size());
-  std::vector<float> x(kMeasureBatch * data.features()), outputs(kMeasureBatch * classes);
-  std::vector<int32_t> y(kMeasureBatch);
+  const size_t labels = data.LabelsPerRow();
+  std::vector<float> x(kMeasureBatch * data.features()), outputs(kMeasureBatch * labels * classes);
+  std::vector<int32_t> y(kMeasureBatch * labels);
   data.Gather(rows, x.data(), y.data());
   return Measured{.file_bytes = file_bytes,
                   .weight_bytes = single->weight_bytes(),
@@ -120,15 +122,15 @@ Result<TrainTest> OpenLabelled(const std::string& source, const std::string& sca
   as.scale = ParseScaling(scale);
   LINNET_TRY(TrainTest parts, OpenScaled(source, as));
   LINNET_TRY(const std::vector<Shape> shapes, InferShapes(graph));
-  if (graph.loss != Loss::kCrossEntropy || ElementCount(shapes.back()) != graph.classes) {
-    return Fail(Code::kUnsupported, graph.name, " gives ", ShapeText(shapes.back()),
-                ", wanted one class for each example");
+  if (graph.loss != Loss::kCrossEntropy) {
+    return Fail(Code::kUnsupported, graph.name, " gives values, wanted classes");
   }
   const Dataset& data = *parts.train;
   if (data.size() == 0) return Fail(Code::kInvalid, data.source, " has no rows");
-  if (data.LabelsPerRow() != 1) {
+  const uint64_t labels = ElementCount(shapes.back()) / graph.classes;
+  if (data.LabelsPerRow() != labels) {
     return Fail(Code::kInvalid, data.source, " has ", data.LabelsPerRow(),
-                " labels for each example, wanted 1");
+                " labels for each example, ", graph.name, " wants ", labels);
   }
   if (data.features() == graph.InputCount() && data.classes <= graph.classes) return parts;
   return Fail(Code::kInvalid, data.source, " has ", data.features(), " features and ", data.classes,
@@ -142,7 +144,7 @@ ShuffledBatches::ShuffledBatches(const Dataset& data, size_t batch, uint64_t see
       order_(data.size()),
       at_(data.size()),
       x_(batch_ * data.features()),
-      y_(batch_) {
+      y_(batch_ * data.LabelsPerRow()) {
   std::iota(order_.begin(), order_.end(), 0u);
 }
 

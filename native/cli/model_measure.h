@@ -11,13 +11,12 @@
 #include "data/dataset.h"
 #include "model/quantize.h"
 #include "native/cli/output.h"
+#include "native/cli/predict.h"
 #include "native/data/source.h"
 
 namespace linnet {
 
 inline constexpr size_t kMeasureBatch = 32;
-// outputs[batch, classes] for x[batch, inputs].
-using RunModel = std::function<void(const float* x, size_t batch, float* outputs)>;
 
 struct Measured {
   uint64_t file_bytes = 0, weight_bytes = 0;
@@ -31,8 +30,8 @@ Result<Measured> MeasureQuantized(const QuantizedModel& model, const Dataset& da
 // With weights in the sparse forms that are fastest.
 Result<Measured> MeasureSparse(const Model& model, const Dataset& data);
 
-// Opens a source and scales it; kInvalid unless it is what the model takes, with one class label
-// for each example.
+// Opens a source and scales it; kInvalid unless it is what the model takes, with a class label for
+// each row of the model's output.
 Result<TrainTest> OpenLabelled(const std::string& source, const std::string& scale,
                                const Graph& graph);
 

@@ -18,7 +18,7 @@ std::vector<float> CalibrationExamples(const Dataset& data, size_t count) {
     rows[i] = static_cast<uint32_t>(i * data.size() / count);
   }
   std::vector<float> x(count * data.features());
-  std::vector<int32_t> y(count);
+  std::vector<int32_t> y(count * data.LabelsPerRow());
   data.Gather(rows, x.data(), y.data());
   return x;
 }

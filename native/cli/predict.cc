@@ -29,23 +29,39 @@ std::vector<Ranked> Rank(std::span<const float> logits) {
   return ranked;
 }
 
-Result<Outcome> Predict(const Model& model, std::shared_ptr<const Dataset> data,
+Result<RunModel> MakeRun(const AnyModel& model, size_t max_batch, Executor* executor) {
+  const auto run_of = [](auto predictor) -> RunModel {
+    return [kept = std::shared_ptr(std::move(predictor))](
+               const float* x, size_t batch, float* outputs) { kept->Run(x, batch, outputs); };
+  };
+  if (const auto* quantized = std::get_if<QuantizedModel>(&model)) {
+    LINNET_TRY(auto predictor,
+               QuantizedPredictor::Create(*quantized, max_batch, BestKernels(), executor));
+    return run_of(std::move(predictor));
+  }
+  const Model& plain = std::get<Model>(model);
+  LINNET_TRY(auto predictor, Predictor::Create(plain.graph, max_batch, BestKernels(), executor));
+  predictor->SetParameters(plain.parameters);
+  return run_of(std::move(predictor));
+}
+
+Result<Outcome> Predict(const AnyModel& model, std::shared_ptr<const Dataset> data,
                         Executor* executor) {
-  if (const Status fits = CheckFit(model.graph, *data); !fits)
+  const Graph& graph = GraphOf(model);
+  if (const Status fits = CheckFit(graph, *data); !fits)
     return Annotate(fits.error(), data->source);
   Outcome out;
   if (data->size() == 0) return out;
   const Kernels& kernels = BestKernels();
-  const size_t outputs = OutputCount(model.graph), labels = data->LabelsPerRow();
-  const bool classifies = model.graph.loss != Loss::kMse && labels == 1;
-  LINNET_TRY(const auto predictor, Predictor::Create(model.graph, kBatch, kernels, executor));
-  predictor->SetParameters(model.parameters);
+  const size_t outputs = OutputCount(graph), labels = data->LabelsPerRow();
+  const bool classifies = graph.loss != Loss::kMse && labels == 1;
+  LINNET_TRY(const RunModel run, MakeRun(model, kBatch, executor));
   std::vector<float> logits(kBatch * outputs);
   Batches batches(WholeView(std::move(data)), kBatch, std::nullopt);
   while (batches.pass() == 0) {
     const Batch batch = batches.Next();
-    predictor->Run(batch.x, batch.size, logits.data());
-    ScoreBatch(kernels, model.graph, logits.data(), batch, labels, out.metrics);
+    run(batch.x, batch.size, logits.data());
+    ScoreBatch(kernels, graph, logits.data(), batch, labels, out.metrics);
     for (size_t i = 0; i < batch.size && classifies; ++i) {
       const Ranked best = Rank(std::span(logits).subspan(i * outputs, outputs)).front();
       out.predicted.push_back(int32_t(best.index));

@@ -2,15 +2,16 @@
 #ifndef LINNET_NATIVE_CLI_PREDICT_H_
 #define LINNET_NATIVE_CLI_PREDICT_H_
 
+#include <functional>
 #include <memory>
 #include <span>
 #include <vector>
 
 #include "base/executor.h"
 #include "data/dataset.h"
-#include "model/model.h"
 #include "model/train.h"
 #include "native/cli/output.h"
+#include "native/cli/setup.h"
 
 namespace linnet {
 
@@ -21,8 +22,13 @@ struct Outcome {
   std::vector<float> confidence;  // the probability of the predicted class
 };
 
+// outputs[batch, OutputCount()] for x[batch, inputs].
+using RunModel = std::function<void(const float* x, size_t batch, float* outputs)>;
+// For batches up to `max_batch`; model and executor (null: this thread) must outlive what it gives.
+Result<RunModel> MakeRun(const AnyModel& model, size_t max_batch, Executor* executor = nullptr);
+
 // kInvalid when the data does not fit the model. The executor (null: this thread) changes no bit.
-Result<Outcome> Predict(const Model& model, std::shared_ptr<const Dataset> data,
+Result<Outcome> Predict(const AnyModel& model, std::shared_ptr<const Dataset> data,
                         Executor* executor = nullptr);
 
 // Loss, accuracy where there is one, and the confusion matrix of up to 20 classes.

@@ -67,6 +67,21 @@ Result<Model> LoadModelFile(const std::string& path) {
   return model;
 }
 
+Result<AnyModel> LoadAnyModelFile(const std::string& path) {
+  LINNET_TRY(const MappedFile file, MappedFile::Open(path, kMaxModelBytes));
+  if (!IsQuantizedModel(file.bytes())) {
+    LINNET_TRY(Model model, LoadModelFile(path));
+    return AnyModel(std::move(model));
+  }
+  auto model = LoadQuantizedModel(file.bytes());
+  if (!model) return Annotate(model.error(), path);
+  return AnyModel(*std::move(model));
+}
+
+const Graph& GraphOf(const AnyModel& model) {
+  return std::visit([](const auto& m) -> const Graph& { return m.graph; }, model);
+}
+
 Result<Model> OpenModel(const std::string& name_or_path) {
   const std::vector<std::string> names = BuiltinModelNames();
   if (std::ranges::find(names, name_or_path) != names.end()) {

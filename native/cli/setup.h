@@ -4,6 +4,7 @@
 
 #include <memory>
 #include <string>
+#include <variant>
 #include <vector>
 
 #include "base/crypto.h"
@@ -11,6 +12,7 @@
 #include "fed/federation.h"
 #include "fed/plugin_table.h"
 #include "model/model.h"
+#include "model/quantize.h"
 #include "native/data/source.h"
 
 namespace linnet {
@@ -39,6 +41,11 @@ Scaling ParseScaling(std::string_view name);
 
 // Reads a .linnet file.
 Result<Model> LoadModelFile(const std::string& path);
+// What can be run: a model, or one that linnet model quantize made.
+using AnyModel = std::variant<Model, QuantizedModel>;
+const Graph& GraphOf(const AnyModel& model);
+// Reads a .linnet file of either kind.
+Result<AnyModel> LoadAnyModelFile(const std::string& path);
 // A builtin model by its name, with weights of seed 1, or else a .linnet file.
 Result<Model> OpenModel(const std::string& name_or_path);
 

@@ -2,6 +2,7 @@
 #include <cmath>
 
 #include "capi/table.h"
+#include "model/quantize.h"
 
 namespace linnet {
 namespace {
@@ -42,6 +43,15 @@ linnet_status Judge(void* user, const float*, size_t, linnet_evaluate_result* re
   ++static_cast<Adder*>(user)->evaluated;
   *result = {10, 7, 5.0};
   return LINNET_OK;
+}
+
+TEST(ModelTest, AQuantizedFileIsRefusedWithWhatRunsIt) {
+  const Model model = Must(BuiltinModel("softmax-regression", SeedFromInt(1)));
+  const Bytes bytes = SaveQuantizedModel(Must(QuantizeInt4(model)));
+  EXPECT_EQ(linnet_load_model(bytes.data(), bytes.size()), nullptr);
+  EXPECT_NE(std::string(linnet_last_error()).find("it is quantized: it is run (linnet eval"),
+            std::string::npos)
+      << linnet_last_error();
 }
 
 TEST(SessionTest, SessionsWithSimulatedPensTrainTheModelTogether) {

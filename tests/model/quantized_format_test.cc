@@ -59,7 +59,9 @@ TEST(QuantizedFormatTest, EachKindOfFileNamesTheOther) {
   ASSERT_FALSE(plain);
   EXPECT_EQ(plain.error().code, Code::kUnsupported);
   EXPECT_EQ(plain.error().message,
-            "the model: it is quantized (linnet model quantize): it can be run, wanted one in f32");
+            "the model: it is quantized: it is run (linnet eval, linnet infer), not trained or "
+            "shared; wanted "
+            "a model in f32");
 }
 
 TEST(QuantizedFormatTest, WhatIsSavedIsLoaded) {

@@ -6,6 +6,8 @@
 #include "model/prune.h"
 #include "model/quantize.h"
 #include "native/cli/command_line.h"
+#include "native/cli/infer.h"
+#include "native/cli/learn.h"
 #include "native/cli/setup.h"
 #include "native/folder.h"
 #include "native/store/state_folder.h"
@@ -68,6 +70,81 @@ TEST(ModelCompressTest, QuantizeWritesAModelAndSaysWhatItCosts) {
   }
 }
 
+// What linnet eval and linnet infer say of a file, as their last line of JSON.
+template <typename Command>
+Json LastLine(Command command) {
+  command.json = true;
+  const Ran ran = RunCaptured(command);
+  EXPECT_TRUE(ran.code) << ran.code.error().message;
+  const std::string lines = ran.out.substr(0, ran.out.rfind('\n'));
+  return Json::Parse(lines.substr(lines.rfind('\n') + 1)).value_or(Json());
+}
+
+TEST(ModelCompressTest, QuantizedFilesAreEvaluatedAndAskedAsOthersAre) {
+  const TestFolder folder;
+  const std::string file = folder.path() + "/small.linnet";
+  for (const uint32_t bits : {8u, 4u}) {
+    QuantizeCommand quantize;
+    quantize.model = "mlp-2nn";
+    quantize.data = kStrokes;
+    quantize.output = file;
+    quantize.bits = bits;
+    const Json made = LastLine(quantize);
+    EvalCommand eval;
+    eval.model = file;
+    eval.data = kStrokes;
+    for (const uint32_t threads : {1u, 2u}) {
+      eval.threads = threads;
+      const Json score = LastLine(eval);
+      EXPECT_EQ(score.Find("accuracy")->as_double(),
+                made.Find("after")->Find("accuracy")->as_double());
+      EXPECT_EQ(score.Find("confusion")->as_array().size(), 10u);
+    }
+    InferCommand infer;
+    infer.model = file;
+    infer.data = kStrokes;
+    EXPECT_EQ(LastLine(infer).Find("accuracy")->as_double(),
+              LastLine(eval).Find("accuracy")->as_double());
+    infer.data.clear();
+    infer.input = folder.path() + "/rows.csv";
+    std::string row = "0";
+    for (int i = 1; i < 784; ++i) row += ",0.5";
+    ASSERT_TRUE(ReplaceFile(infer.input, AsBytes(row)));
+    EXPECT_LT(LastLine(infer).Find("class")->as_double(), 10);
+  }
+}
+
+TEST(ModelCompressTest, AQuantizedModelOfATextIsEvaluatedAndGoesOn) {
+  const TestFolder folder;
+  const std::string text = folder.path() + "/a.txt", file = folder.path() + "/small.linnet";
+  std::string fox;
+  for (int i = 0; i < 20; ++i) fox += "the quick brown fox jumps over the lazy dog.\n";
+  ASSERT_TRUE(ReplaceFile(text, AsBytes(fox)));
+  const std::string data = "text:" + text + "?context=16";
+  const std::string begin = folder.path() + "/begin.linnet";
+  ASSERT_TRUE(ReplaceFile(begin, SaveModel(*BuiltinModel("gru-char", SeedFromInt(1), {16}, 256))));
+  QuantizeCommand quantize;
+  quantize.model = begin;
+  quantize.data = data;
+  quantize.output = file;
+  const Ran refused = RunCaptured(quantize);
+  ASSERT_FALSE(refused.code);
+  EXPECT_NE(refused.code.error().message.find("is not computed in 8 bits"), std::string::npos)
+      << refused.code.error().message;
+  quantize.bits = 4;
+  const Json made = LastLine(quantize);
+  EvalCommand eval;
+  eval.model = file;
+  eval.data = data;
+  const Json score = LastLine(eval);
+  EXPECT_EQ(score.Find("accuracy")->as_double(), made.Find("after")->Find("accuracy")->as_double());
+  InferCommand infer;
+  infer.model = file;
+  infer.text = "the";
+  infer.length = 5;
+  EXPECT_EQ(LastLine(infer).Find("prompt")->as_string(), "the");
+}
+
 TEST(ModelCompressTest, PruneWritesAModelWithItsZeros) {
   const TestFolder folder;
   for (const char* pruning : {"global", "layer", "2:4", "block"}) {
@@ -96,7 +173,7 @@ TEST(ModelCompressTest, ASourceWithoutOneLabelPerExampleIsAnError) {
   command.data = "text:" + text + "?context=784";
   const Ran ran = RunCaptured(command);
   ASSERT_FALSE(ran.code);
-  EXPECT_NE(ran.code.error().message.find("784 labels for each example, wanted 1"),
+  EXPECT_NE(ran.code.error().message.find("784 labels for each example, mlp-2nn wants 1"),
             std::string::npos)
       << ran.code.error().message;
 }

@@ -37,7 +37,7 @@ typedef struct linnet_model linnet_model;
 /* `name` as linnet_builtin_names(); the seed fixes the initial weights. NULL on error. */
 LINNET_API linnet_model* linnet_create_builtin_model(const char* name, uint64_t seed);
 LINNET_API const char* linnet_builtin_names(void); /* comma-separated */
-/* From `.linnet` bytes, which are copied. NULL on error. */
+/* From `.linnet` bytes, which are copied. NULL on error; quantized models are such. */
 LINNET_API linnet_model* linnet_load_model(const void* bytes, size_t size);
 LINNET_API void linnet_destroy_model(linnet_model* model);
 /* Canonical bytes; *bytes stays valid until the next call on this model. */
