@@ -34,6 +34,7 @@ constexpr bool kStoresParts = HWY_ARCH_X86 && HWY_TARGET <= HWY_AVX2;
 constexpr size_t VectorsFor(size_t rows) {
   if (HWY_ARCH_ARM_A64) return rows <= 3 ? 8 : 4;
   if (kManyRegisters) return rows <= 3 ? 8 : rows <= 6 ? 4 : 2;
+  if (HWY_ARCH_WASM && rows == 1) return 4;  // those of B as well
   return rows == 1 ? 8 : rows == 2 ? 4 : rows == 3 && kMaxRows == 6 ? 4 : 2;
 }
 
@@ -74,10 +75,11 @@ class RowPointers {
 };
 
 // Sums of steps taken in turn by tiles that are too small otherwise to keep two units busy with
-// multiply-adds of four cycles. V8 has no registers for more than one row of them.
+// multiply-adds of four cycles. V8 loads the operands of all steps of a turn first, and has 15
+// registers: of more rows than one it takes single steps.
 constexpr size_t SplitsFor(size_t rows, size_t vectors) {
   const size_t sums = rows * vectors;
-  if (HWY_ARCH_WASM && rows > 1) return 1;
+  if (HWY_ARCH_WASM) return rows > 1 ? 1 : HWY_MAX(size_t{1}, 15 / (2 * vectors + 1));
   return sums >= 8 ? 1 : sums >= 4 ? 2 : sums >= 2 ? 4 : 8;
 }
 
