@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <variant>
 #include <vector>
 
@@ -15,7 +16,8 @@
 
 namespace linnet {
 
-// Something the participant's owner wants to see. `detail` by kind, see participant.cc's table.
+// Something the participant's owner wants to see. The fields of `detail` by kind:
+// web/src/shared/types.ts.
 struct ParticipantNotice {
   enum class Kind : uint8_t {
     kConnecting,
@@ -34,6 +36,9 @@ struct ParticipantNotice {
   std::string text;  // one line for people
   Json detail;       // the same for machines
 };
+
+// As events are named for machines: "round-closed".
+std::string_view KindName(ParticipantNotice::Kind kind);
 
 struct ParticipantOptions {
   std::string federation, token, name, runtime;

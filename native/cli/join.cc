@@ -77,37 +77,6 @@ Code CodeFromName(std::string_view name) {
   return Code::kInternal;
 }
 
-const char* KindName(ParticipantNotice::Kind kind) {
-  using Kind = ParticipantNotice::Kind;
-  switch (kind) {
-    case Kind::kConnecting:
-      return "connecting";
-    case Kind::kWelcomed:
-      return "welcomed";
-    case Kind::kDisconnected:
-      return "disconnected";
-    case Kind::kInvited:
-      return "invited";
-    case Kind::kModelReady:
-      return "model-ready";
-    case Kind::kTraining:
-      return "training";
-    case Kind::kUploading:
-      return "uploading";
-    case Kind::kVerdict:
-      return "verdict";
-    case Kind::kRoundClosed:
-      return "round-closed";
-    case Kind::kEvaluated:
-      return "evaluated";
-    case Kind::kError:
-      return "error";
-    case Kind::kFinished:
-      return "finished";
-  }
-  return "";
-}
-
 class Join {
  public:
   explicit Join(const JoinCommand& command) : command_(command), output_(command.json) {}
