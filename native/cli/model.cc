@@ -78,6 +78,23 @@ void AddExport(CLI::App& group, ModelCommand& chosen) {
       ->capture_default_str()
       ->group(safetensors);
   sub->add_flag("--bf16", c->bf16, "Half the size, 8 bits of precision")->group(safetensors);
+  const char* onnx = "ONNX";
+  CLI::Option* int8 =
+      sub->add_flag("--int8", c->int8, "Weights and activations of 8 bits (needs --data)")
+          ->group(onnx);
+  sub->add_option("--data", c->data, "Data source of the examples for the ranges of activations")
+      ->needs(int8)
+      ->group(onnx);
+  sub->add_option("--scale", c->scale, "How features are scaled, by the training part")
+      ->check(CLI::IsMember({"none", "unit", "standard"}))
+      ->capture_default_str()
+      ->needs(int8)
+      ->group(onnx);
+  sub->add_option("--examples", c->examples, "Examples for the ranges of activations")
+      ->check(CLI::Range(1, 100000))
+      ->capture_default_str()
+      ->needs(int8)
+      ->group(onnx);
   sub->footer(CommandFooter("linnet model export digits.linnet --output digits.onnx"));
 }
 

@@ -31,7 +31,11 @@ struct ImportCommand {
 struct ExportCommand {
   std::string file, output;
   std::string to = "linnet";  // .safetensors
-  bool bf16 = false, json = false;
+  bool bf16 = false;
+  bool int8 = false;  // .onnx: quantize by examples of `data`
+  std::string data, scale = "unit";
+  uint32_t examples = 512;
+  bool json = false;
 };
 
 struct QuantizeCommand {

@@ -137,6 +137,18 @@ Result<TrainTest> OpenLabelled(const std::string& source, const std::string& sca
               " classes, the model wants ", graph.InputCount(), " and at most ", graph.classes);
 }
 
+std::vector<float> CalibrationExamples(const Dataset& data, size_t count) {
+  count = std::min(count, data.size());
+  std::vector<uint32_t> rows(count);
+  for (size_t i = 0; i < count; ++i) {
+    rows[i] = static_cast<uint32_t>(i * data.size() / count);
+  }
+  std::vector<float> x(count * data.features());
+  std::vector<int32_t> y(count * data.LabelsPerRow());
+  data.Gather(rows, x.data(), y.data());
+  return x;
+}
+
 ShuffledBatches::ShuffledBatches(const Dataset& data, size_t batch, uint64_t seed)
     : data_(data),
       batch_(std::min(batch, data.size())),

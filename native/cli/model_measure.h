@@ -35,6 +35,9 @@ Result<Measured> MeasureSparse(const Model& model, const Dataset& data);
 Result<TrainTest> OpenLabelled(const std::string& source, const std::string& scale,
                                const Graph& graph);
 
+// Scaled examples spread evenly over the data, at most `count`.
+std::vector<float> CalibrationExamples(const Dataset& data, size_t count);
+
 // Draws batches from shuffled data, epoch after epoch.
 class ShuffledBatches {
  public:

@@ -10,19 +10,6 @@
 namespace linnet {
 namespace {
 
-// Examples spread evenly over the data.
-std::vector<float> CalibrationExamples(const Dataset& data, size_t count) {
-  count = std::min(count, data.size());
-  std::vector<uint32_t> rows(count);
-  for (size_t i = 0; i < count; ++i) {
-    rows[i] = static_cast<uint32_t>(i * data.size() / count);
-  }
-  std::vector<float> x(count * data.features());
-  std::vector<int32_t> y(count * data.LabelsPerRow());
-  data.Gather(rows, x.data(), y.data());
-  return x;
-}
-
 Result<Model> TrainQuantized(Output& output, const Model& model, const Dataset& data,
                              const QuantizeCommand& command) {
   constexpr size_t kBatch = 32;

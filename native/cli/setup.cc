@@ -82,16 +82,29 @@ const Graph& GraphOf(const AnyModel& model) {
   return std::visit([](const auto& m) -> const Graph& { return m.graph; }, model);
 }
 
-Result<Model> OpenModel(const std::string& name_or_path) {
+namespace {
+
+template <typename AModel>
+Result<AModel> OpenBy(Result<AModel> (*load)(const std::string&), const std::string& name_or_path) {
   const std::vector<std::string> names = BuiltinModelNames();
   if (std::ranges::find(names, name_or_path) != names.end()) {
     return BuiltinModel(name_or_path, SeedFromInt(1));
   }
-  Result<Model> model = LoadModelFile(name_or_path);
+  Result<AModel> model = load(name_or_path);
   if (model || model.error().code != Code::kNotFound) return model;
   std::string known;
   for (const std::string& name : names) known += (known.empty() ? "" : ", ") + name;
   return Fail(Code::kNotFound, model.error().message, "; builtin models are ", known);
+}
+
+}  // namespace
+
+Result<Model> OpenModel(const std::string& name_or_path) {
+  return OpenBy(&LoadModelFile, name_or_path);
+}
+
+Result<AnyModel> OpenAnyModel(const std::string& name_or_path) {
+  return OpenBy(&LoadAnyModelFile, name_or_path);
 }
 
 Result<Model> InitialModel(const Federation& federation, const std::string& init, const Seed& seed,

@@ -48,6 +48,7 @@ const Graph& GraphOf(const AnyModel& model);
 Result<AnyModel> LoadAnyModelFile(const std::string& path);
 // A builtin model by its name, with weights of seed 1, or else a .linnet file.
 Result<Model> OpenModel(const std::string& name_or_path);
+Result<AnyModel> OpenAnyModel(const std::string& name_or_path);
 
 // Blake2b of the model's canonical bytes with all weights zero: what a state folder belongs to.
 Digest LayoutDigest(const Model& model);

@@ -25,6 +25,7 @@ struct Step {
     const Shape& dims = out.info(node.params[i]).shape;
     return out.Param(node.params[i], {dims.begin(), dims.end()}, out.Values(node.params[i]));
   }
+  std::string bias() const { return out.Bias(node.params[1], node.params[0], input()); }
 };
 
 // Elementwise operators stay in the layout that the value is in.
@@ -51,9 +52,8 @@ std::vector<int64_t> Pads(const Step& s, size_t at) {
 }
 
 void Dense(const Step& s) {
-  std::string x = s.x();
-  if (s.shape().size() > 1) x = s.out.Node("Flatten", {x}, {Int("axis", 1)});
-  s.out.SetOwn(s.id, s.out.Node("Gemm", {x, s.param(0), s.param(1)}));
+  const std::string x = s.shape().size() > 1 ? s.out.Flat(s.input()) : s.x();
+  s.out.SetOwn(s.id, s.out.Node("Gemm", {x, s.param(0), s.bias()}));
 }
 
 void Linear(const Step& s) {
@@ -75,9 +75,9 @@ void Conv(const Step& s) {
         moved[(o * in + i) * area + k] = values[(k * in + i) * out + o];
     }
   }
-  const std::string weights = s.out.Param(s.node.params[0], {w[3], w[2], w[0], w[1]}, moved);
+  const std::string weights = s.out.Param(s.node.params[0], {w[3], w[2], w[0], w[1]}, moved, 0);
   s.out.SetChannelsFirst(
-      s.id, s.out.Node("Conv", {s.out.ChannelsFirst(s.input()), weights, s.param(1)},
+      s.id, s.out.Node("Conv", {s.out.ChannelsFirst(s.input()), weights, s.bias()},
                        {List("kernel_shape", {w[0], w[1]}),
                         List("strides", {s.attribute(0), s.attribute(1)}), List("pads", Pads(s, 2)),
                         List("dilations", {s.attribute(6), s.attribute(7)}),
@@ -393,9 +393,9 @@ void Describe(ValueInfoProto& info, std::string_view name, const Shape& shape, b
 }  // namespace
 }  // namespace onnx
 
-Result<Bytes> ExportOnnx(const Model& model) {
-  const Graph& graph = model.graph;
-  onnx::Writer writer(model);
+namespace {
+
+Result<Bytes> Export(const Graph& graph, onnx::Writer& writer) {
   LINNET_TRY(writer.shapes, InferShapes(graph));
   onnx::ModelProto& proto = writer.proto;
   const bool layer_norm =
@@ -438,6 +438,20 @@ Result<Bytes> ExportOnnx(const Model& model) {
                 " bytes as ONNX, wanted less than 2 GiB");
   }
   return bytes;
+}
+
+}  // namespace
+
+Result<Bytes> ExportOnnx(const Model& model) {
+  onnx::Writer writer(model);
+  return Export(model.graph, writer);
+}
+
+Result<Bytes> ExportOnnx(const QuantizedModel& model) {
+  LINNET_TRY_STATUS(ValidateQuantizedModel(model));
+  if (!HasInt8Activations(model)) return ExportOnnx(Dequantize(model));
+  onnx::Writer writer(model);
+  return Export(model.graph, writer);
 }
 
 }  // namespace linnet

@@ -397,6 +397,8 @@ Result<Tensor> Compute(Call& call) {
   for (const BinaryRow& row : kBinary) {
     if (row.name == name) return Binary(call, row);
   }
+  if (name == "QuantizeLinear") return QuantizeConstant(call);
+  if (name == "DequantizeLinear") return DequantizeConstant(call);
   if (name == "Where") return Where(call);
   if (name == "Concat") return Concat(call);
   if (name == "ConstantOfShape") return Filled(call);

@@ -14,7 +14,7 @@ constexpr size_t kMaxFileNodes = 16 * kMaxNodes;
 
 std::vector<OpRow> AllOps() {
   std::vector<OpRow> all;
-  for (const auto rows : {ProductOps(), ImageOps(), ElementwiseOps(), ShapeOps()}) {
+  for (const auto rows : {ProductOps(), ImageOps(), ElementwiseOps(), ShapeOps(), QuantizedOps()}) {
     all.insert(all.end(), rows.begin(), rows.end());
   }
   std::ranges::sort(all, {}, &OpRow::name);
@@ -144,7 +144,8 @@ bool ChannelsLast(const ModelProto& model, const std::string& input) {
     if (node.op_type() == "Flatten" || node.op_type() == "Reshape") break;
     reached.insert(node.output().begin(), node.output().end());
   }
-  return model.producer_name() == "tf2onnx" || model.producer_name() == "keras2onnx";
+  const std::string& producer = model.producer_name();
+  return producer == "linnet" || producer == "tf2onnx" || producer == "keras2onnx";
 }
 
 Status ReadInput(const ModelProto& model, const OnnxImportOptions& options, ImportState& state) {
@@ -221,7 +222,9 @@ Status ReadNode(Call& call, const std::vector<OpRow>& ops) {
   }
   if (call.all_constant()) return Fold(call);
   const auto row = std::ranges::lower_bound(ops, name, {}, &OpRow::name);
-  if (row == ops.end() || row->name != name) {
+  const bool known = row != ops.end() && row->name == name;
+  if (TakesCodes(call)) return ReadOnCodes(call, known ? &*row : nullptr);
+  if (!known) {
     return Fail(Code::kUnsupported, "the operator ", name, " is not supported; supported are ",
                 Supported());
   }
@@ -302,6 +305,11 @@ Status Import(const ModelProto& model, const OnnxImportOptions& options, ImportS
   }
   if (!state.values.contains(state.output)) {
     return Fail(Code::kInvalid, "the output \"", state.output, "\" is not made");
+  }
+  if (state.roundings + state.dequantized > 0) {
+    state.notes.push_back(StrCat("it is quantized: ", state.dequantized,
+                                 " parameters are in f32 what their codes mean, ", state.roundings,
+                                 " values are no longer rounded to codes"));
   }
   return Finish(model, options, state);
 }

@@ -39,7 +39,9 @@ struct ImportState {
   int64_t opset = 0;
   int64_t fixed_batch = 0;  // the batch that the file was traced with; 0 = left open
   std::string output;
-  uint64_t folded = 0;          // elements of computed constants so far
+  uint64_t folded = 0;                      // elements of computed constants so far
+  std::map<std::string, int64_t> codes;     // values in 8 bits: their zero points
+  uint64_t roundings = 0, dequantized = 0;  // of activations; elements of constants
   std::set<uint32_t> unbiased;  // dense, linear and convolution nodes without a bias of the file
 };
 
@@ -99,6 +101,12 @@ std::span<const OpRow> ProductOps();      // Gemm, MatMul, Conv, GRU, Gather
 std::span<const OpRow> ImageOps();        // pools, norms, Pad
 std::span<const OpRow> ElementwiseOps();  // activations, arithmetic, softmax
 std::span<const OpRow> ShapeOps();        // Reshape and its kin
+std::span<const OpRow> QuantizedOps();    // QuantizeLinear, DequantizeLinear
+// Nodes that work on codes in 8 bits; `row` is the node's operator, null if it is unknown.
+bool TakesCodes(const Call& call);
+Status ReadOnCodes(Call& call, const OpRow* row);
+Result<Tensor> QuantizeConstant(Call& call);
+Result<Tensor> DequantizeConstant(Call& call);
 // Gather of a computed value.
 Status GatherSlice(Call& call);
 

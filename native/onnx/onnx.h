@@ -11,6 +11,7 @@
 #include "base/bytes.h"
 #include "base/result.h"
 #include "model/model.h"
+#include "model/quantize.h"
 
 namespace linnet {
 
@@ -42,6 +43,10 @@ std::vector<std::string> OnnxImportOperators();
 // The file of a graph's inference, opset 13 (17 where layer norm is used): input "input" [n, ...]
 // with the graph's own layout (images [n, h, w, c]), output "output": the logits.
 Result<Bytes> ExportOnnx(const Model& model);
+// In 8 bits with QuantizeLinear and DequantizeLinear: weights int8 with a scale for each output,
+// activations uint8 with codes 0..127, biases int32. A model with weights of 4 bits is written in
+// f32.
+Result<Bytes> ExportOnnx(const QuantizedModel& model);
 
 }  // namespace linnet
 

@@ -138,6 +138,7 @@ Result<Tensor> DecodeTensor(const TensorProto& proto) {
                  : ReadField(proto.int32_data(), count, integers, widen);
       break;
     case kInt8:
+      tensor.is_int8 = true;
       tensor.integer = true;
       read = raw ? ReadRaw<int8_t>(bytes, count, integers, widen)
                  : ReadField(proto.int32_data(), count, integers, widen);

@@ -30,7 +30,8 @@ struct Tensor {
   bool integer = false;
   std::vector<float> floats;
   std::vector<int64_t> integers;
-  std::string name;  // of the initializer, which is trained; "" for other constants
+  std::string name;      // of the initializer, which is trained; "" for other constants
+  bool is_int8 = false;  // integers that the file keeps as int8
 
   int64_t count() const { return CountOf(dims); }
   size_t stored() const { return integer ? integers.size() : floats.size(); }

@@ -1,7 +1,7 @@
 // What `linnet model export` writes, ONNX Runtime runs with equal outputs; what it exports again after an import too.
 import assert from 'node:assert/strict';
 import {spawnSync} from 'node:child_process';
-import {existsSync, mkdtempSync, rmSync, writeFileSync} from 'node:fs';
+import {existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync} from 'node:fs';
 import {createRequire} from 'node:module';
 import {tmpdir} from 'node:os';
 import {join} from 'node:path';
@@ -47,5 +47,73 @@ for (const name of ['softmax-regression', 'mlp-2nn', 'cnn-small']) {
       assert.equal(theirs.length, own.length);
       theirs.forEach((value, i) => assert.ok(Math.abs(value - own[i]) < 1e-5, `${path}: ${value}, linnet ${own[i]}`));
     }
+  });
+}
+
+// ---- In 8 bits
+
+// Bars at ten angles in the format of MNIST.
+function writeBars(at, images, prefix, seed) {
+  let state = seed;
+  const random = () => (state = (state * 48271) % 2147483647) / 2147483647;
+  const pixels = new Uint8Array(images * 784), labels = new Uint8Array(images);
+  for (let i = 0; i < images; ++i) {
+    const angle = ((i % 10) / 10 + (random() - 0.5) * 0.08) * Math.PI, shift = 6 * (random() - 0.5);
+    labels[i] = i % 10;
+    for (let p = 0; p < 784; ++p) {
+      const x = (p % 28) - 13.5, y = Math.floor(p / 28) - 13.5;
+      const off = Math.abs(x * Math.sin(angle) - y * Math.cos(angle) - shift);
+      pixels[i * 784 + p] = Math.max(0, Math.min(255, 255 * (2 - off) + 120 * (random() - 0.4)));
+    }
+  }
+  const head = (...values) => Buffer.concat(values.map((value) => { const b = Buffer.alloc(4); b.writeUInt32BE(value); return b; }));
+  writeFileSync(join(at, `${prefix}-images-idx3-ubyte`), Buffer.concat([head(0x803, images, 28, 28), pixels]));
+  writeFileSync(join(at, `${prefix}-labels-idx1-ubyte`), Buffer.concat([head(0x801, images), labels]));
+  return {pixels, labels};
+}
+
+for (const [name, epochs] of [['mlp-2nn', 2], ['cnn-small', 1], ['dscnn-small', 8]]) {
+  test(`ONNX Runtime computes ${name} in 8 bits as linnet infer does`, {skip}, async () => {
+    writeBars(folder, 1500, 'train', 1);
+    const {pixels, labels} = writeBars(folder, 400, 't10k', 2);
+    const data = ['--data', `mnist:${folder}`];
+    linnet('train', name, ...data, '--epochs', String(epochs), '--optimizer', 'adam', '--save', file('m.linnet'));
+    linnet('model', 'quantize', file('m.linnet'), ...data, '--output', file('small.linnet'));
+    linnet('model', 'export', file('small.linnet'), '--output', file('small.onnx'));
+    linnet('model', 'export', file('m.linnet'), '--int8', ...data, '--output', file('once.onnx'));
+    assert.ok(readFileSync(file('small.onnx')).equals(readFileSync(file('once.onnx'))), 'one step is two steps');
+
+    const rows = Array.from(labels, (_, i) => Array.from(pixels.subarray(i * 784, (i + 1) * 784), (value) => Math.fround(value / 255)));
+    writeFileSync(file('rows.csv'), rows.map((row) => row.join(',')).join('\n'));
+    const own = linnet('infer', file('small.linnet'), '--input', file('rows.csv'), '--top', '10', '--json').trim().split('\n').map((line) => JSON.parse(line));
+    const {InferenceSession, Tensor} = createRequire(join(packages, 'x.js'))('onnxruntime-node');
+    // As the file says, and with the integer operators that ONNX Runtime puts in their place.
+    for (const graphOptimizationLevel of ['disabled', 'all']) {
+      const session = await InferenceSession.create(file('small.onnx'), {graphOptimizationLevel});
+      let same = 0, correct = 0, ownCorrect = 0;
+      const off = [];
+      for (const [i, row] of rows.entries()) {
+        const {output} = await session.run({input: new Tensor('float32', row, [1, 28, 28, 1])});
+        const logits = Array.from(output.data), most = Math.max(...logits);
+        const sum = logits.reduce((a, logit) => a + Math.exp(logit - most), 0);
+        off.push(Math.max(...own[i].top.map((one) => Math.abs(one.probability - Math.exp(logits[one.class] - most) / sum))));
+        const best = logits.indexOf(most);
+        same += best === own[i].class;
+        correct += best === labels[i];
+        ownCorrect += own[i].class === labels[i];
+      }
+      const equal = off.filter((value) => value < 1e-5).length;
+      const text = `${name}, optimizations ${graphOptimizationLevel}: ${equal} of 400 equal, the largest difference of a probability ${Math.max(...off)}, ` +
+        `${same} of the same class; ${correct} and ${ownCorrect} correct`;
+      // A value half way between two codes may fall to the other side.
+      assert.ok(equal >= 0.9 * rows.length && Math.max(...off) < 0.05 && same >= rows.length - 2, text);
+      assert.ok(Math.abs(correct - ownCorrect) <= 2 && ownCorrect > 0.9 * rows.length, text);
+      if (process.env.LINNET_LONG) console.log(text);
+    }
+    // What comes back trains on in f32.
+    linnet('model', 'import', file('small.onnx'), '--output', file('again.linnet'));
+    const score = JSON.parse(linnet('eval', file('again.linnet'), ...data, '--json'));
+    const whole = JSON.parse(linnet('eval', file('m.linnet'), ...data, '--json'));
+    assert.ok(Math.abs(score.accuracy - whole.accuracy) < 0.02, `${score.accuracy} after an import, ${whole.accuracy} before`);
   });
 }
