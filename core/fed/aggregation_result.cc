@@ -6,6 +6,13 @@
 #include "fed/aggregation_pieces.h"
 
 namespace linnet {
+namespace {
+
+// Elements of a window of the result: few calls, since each waits for its answer, which for a
+// plugin in another process takes tens of microseconds.
+constexpr size_t kResultWindow = 16 * kCodecBlock;
+
+}  // namespace
 
 Result<std::vector<float>> AggregationHost::Finish(std::span<const float> base) {
   LINNET_TRY_STATUS(Usable(true));
@@ -50,13 +57,13 @@ Result<std::vector<float>> AggregationHost::Finish(std::span<const float> base) 
 
 Status AggregationHost::ReadResult(std::span<const float> base, std::span<float> out) {
   const lnt_plugin& table = reducer_->table();
-  const std::vector<float> zeros(std::min(kCodecBlock, layout_.weight_count + scalars_.size()));
+  const std::vector<float> zeros(std::min(kResultWindow, layout_.weight_count + scalars_.size()));
   std::vector<float> dropped;
   size_t section_first = 0;  // in update_
   for (const Section& section : sections_) {
     const bool weights = section.kind == Section::Kind::kWeights;
-    for (size_t first = 0; first < section.count; first += kCodecBlock) {
-      const size_t count = std::min(kCodecBlock, section.count - first);
+    for (size_t first = 0; first < section.count; first += kResultWindow) {
+      const size_t count = std::min(kResultWindow, section.count - first);
       dropped.assign(weights ? 0 : count, 0.0f);
       float* to = weights ? out.data() + first : dropped.data();
       if (block_) std::copy_n(update_.data() + section_first + first, count, to);

@@ -44,6 +44,7 @@ Result<std::unique_ptr<Coordinator>> Coordinator::Create(CoordinatorOptions opti
   LINNET_TRY(UpdateLayout layout, MakeUpdateLayout(model.graph, links.uplink, federation.personal));
   AggregationOptions aggregation;
   aggregation.services.executor = aggregation.executor = options.executor;
+  aggregation.services.log = options.strategy_log;
   aggregation.block_memory = options.block_memory;
   aggregation.spool = options.spool;
   aggregation.max_step_norm = federation.strategy.max_step_norm;

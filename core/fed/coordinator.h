@@ -3,8 +3,10 @@
 #define LINNET_FED_COORDINATOR_H_
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <variant>
 #include <vector>
 
@@ -44,6 +46,8 @@ struct CoordinatorOptions {
   StrategyChain strategy;
   Executor* executor = nullptr;          // for aggregation, one round at a time; null: no workers
   uint64_t block_memory = 256ull << 20;  // see AggregationOptions
+  // Lines of the strategy (PluginServices::log), from whichever thread aggregates.
+  std::function<void(uint32_t level, std::string_view line)> strategy_log;
   std::shared_ptr<Spool> spool;
   std::shared_ptr<const Dataset>
       evaluation;                   // central test data, scaled; null = federated evaluation

@@ -96,6 +96,7 @@ Status Simulation::StartCoordinator() {
   options.evaluation = options_.evaluation;
   options.secret = DeriveSeed(options_.seed, "coordinator");
   options.kernels = options_.kernels;
+  options.strategy_log = options_.strategy_log;
   options.expect = uint32_t(std::min<size_t>(sites_.size(), options_.federation.round.Invited()));
   LINNET_TRY(coordinator_, Coordinator::Create(std::move(options)));
   coordinator_timers_.clear();

@@ -8,6 +8,7 @@
 #include <map>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/executor.h"
@@ -43,6 +44,8 @@ struct SimulationOptions {
   // Called on the simulating thread; may be empty. `false` from on_round stops the simulation.
   std::function<bool(const RoundMetrics&)> on_round;
   std::function<void(const Notice&)> on_notice;
+  // Lines of the strategy, from whichever thread aggregates.
+  std::function<void(uint32_t level, std::string_view line)> strategy_log;
 };
 
 struct SimulationResult {

@@ -29,6 +29,7 @@ void AddServe(CLI::App& app, ServeCommand& c) {
   sub->add_flag("--fresh", c.fresh, "Forget what the state folder holds and begin anew");
   sub->add_option("--web", c.page_folder, "Folder of the page (default: found beside the program)");
   sub->add_option("--plugin", c.plugins, "PATH#SHA256 of a strategy; may be given several times");
+  AddSandboxLimits(*sub, c.limits);
   sub->add_option("--evaluate", c.evaluate, "Data source for evaluation instead of evaluate.data");
   sub->add_option("--save", c.save, "Write the best model to this .linnet file at the end");
   sub->add_option("--init", c.init, "Begin with the weights of this .linnet file");
@@ -82,6 +83,7 @@ void AddSimulate(CLI::App& app, SimulateCommand& c) {
   sub->add_option("--save", c.save, "Write the best model to this .linnet file at the end");
   sub->add_option("--init", c.init, "Begin with the weights of this .linnet file");
   sub->add_option("--plugin", c.plugins, "PATH#SHA256 of a strategy; may be given several times");
+  AddSandboxLimits(*sub, c.limits);
   sub->add_option("--drop", c.drop, "Probability that a frame is lost")
       ->check(CLI::Range(0.0, 1.0));
   sub->add_option("--delay", c.delay_ms, "Frames take up to so many ms longer");

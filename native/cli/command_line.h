@@ -30,6 +30,7 @@ struct ServeCommand {
   bool fresh = false, once = false, json = false;
   std::vector<std::string> plugins, allowed_origins;
   uint32_t threads = 0, expect = 0;
+  SandboxLimits limits;
 };
 struct JoinCommand {
   std::string address, data, part, partition = "iid", name, federation, token_file, state;
@@ -42,6 +43,7 @@ struct SimulateCommand {
   double drop = 0, restart = 0;
   uint64_t delay_ms = 0;
   std::vector<std::string> plugins;
+  SandboxLimits limits;
   bool json = false;
 };
 struct StatusCommand {

@@ -7,6 +7,8 @@
 #include <mutex>
 #include <string>
 
+#include "base/result.h"
+
 namespace linnet {
 namespace {
 
@@ -56,5 +58,10 @@ class Log {
 void LogInfo(std::string_view text) { Log::Get().Write(spdlog::level::info, text); }
 void LogWarning(std::string_view text) { Log::Get().Write(spdlog::level::warn, text); }
 void LogError(std::string_view text) { Log::Get().Write(spdlog::level::err, text); }
+void LogStrategy(uint32_t level, std::string_view line) {
+  constexpr spdlog::level::level_enum kLevels[] = {spdlog::level::debug, spdlog::level::info,
+                                                   spdlog::level::warn, spdlog::level::err};
+  Log::Get().Write(kLevels[level < 4 ? level : 3], StrCat("strategy: ", line));
+}
 
 }  // namespace linnet

@@ -11,6 +11,8 @@ namespace linnet {
 void LogInfo(std::string_view text);
 void LogWarning(std::string_view text);
 void LogError(std::string_view text);
+// A line of a strategy, at its level: 0 debug (not shown), 1 information, 2 warning, 3 error.
+void LogStrategy(uint32_t level, std::string_view line);
 
 }  // namespace linnet
 

@@ -28,15 +28,6 @@ CLI::App* AddSubcommand(CLI::App& group, PluginCommand& chosen, const char* name
   return sub;
 }
 
-void AddLimits(CLI::App* sub, SandboxLimits& limits) {
-  sub->add_option("--deadline-ms", limits.call_ms, "A .wasm that takes longer to answer is killed")
-      ->check(CLI::Range(1, 3600000))
-      ->capture_default_str();
-  sub->add_option("--memory-mib", limits.memory_mib, "Memory that a .wasm may have")
-      ->check(CLI::Range(1, 4096))
-      ->capture_default_str();
-}
-
 std::string ModesOf(const PluginEntry& entry) {
   const Json* schema = entry.description.Find("config");
   const auto config = CheckConfig(schema != nullptr ? *schema : Json(), Json(), "config");
@@ -56,19 +47,33 @@ std::string ModesOf(const PluginEntry& entry) {
 
 }  // namespace
 
+void AddSandboxLimits(CLI::App& sub, SandboxLimits& limits) {
+  constexpr int kDayMs = 24 * 3600 * 1000;
+  sub.add_option("--plugin-memory-mib", limits.memory_mib, "Memory that a .wasm strategy may have")
+      ->check(CLI::Range(16, 4096))
+      ->capture_default_str();
+  sub.add_option("--plugin-deadline-ms", limits.call_ms,
+                 "A .wasm strategy that takes longer to answer is killed")
+      ->check(CLI::Range(1, kDayMs))
+      ->capture_default_str();
+  sub.add_option("--plugin-round-ms", limits.round_ms, "The same for all that it does in one round")
+      ->check(CLI::Range(1, kDayMs))
+      ->capture_default_str();
+}
+
 void AddPlugin(CLI::App& app, PluginCommand& chosen) {
   CLI::App* group = app.add_subcommand("plugin", "List, write, check and measure strategies");
   group->require_subcommand(1);
   group->footer("\nlinnet plugin COMMAND --help shows a command's options and an example.\n");
 
   std::shared_ptr<PluginListCommand> list;
-  AddSubcommand(*group, chosen, "list", "Show the strategies and their settings",
-                "linnet plugin list", list)
-      ->add_option("--plugin", list->plugins, "PATH#SHA256 of a strategy to show as well");
+  CLI::App* sub = AddSubcommand(*group, chosen, "list", "Show the strategies and their settings",
+                                "linnet plugin list", list);
+  sub->add_option("--plugin", list->plugins, "PATH#SHA256 of a strategy to show as well");
 
   std::shared_ptr<PluginNewCommand> make;
-  CLI::App* sub = AddSubcommand(*group, chosen, "new", "Make a folder to write a strategy in",
-                                "linnet plugin new my-mean", make);
+  sub = AddSubcommand(*group, chosen, "new", "Make a folder to write a strategy in",
+                      "linnet plugin new my-mean", make);
   sub->add_option("NAME", make->name, "Lower-case letters, digits and hyphens")->required();
   sub->add_option("--folder", make->folder, "Where (default: a folder of that name here)");
 
@@ -82,7 +87,7 @@ void AddPlugin(CLI::App& app, PluginCommand& chosen) {
       ->required();
   sub->add_option("--config", check->config, "The strategy's settings as JSON (default: its own)");
 
-  AddLimits(sub, check->limits);
+  AddSandboxLimits(*sub, check->limits);
 
   std::shared_ptr<PluginBenchCommand> bench;
   sub = AddSubcommand(*group, chosen, "bench",
@@ -97,7 +102,7 @@ void AddPlugin(CLI::App& app, PluginCommand& chosen) {
   sub->add_option("--elements", bench->elements, "Elements of an update")
       ->check(CLI::Range(1, 1 << 26))
       ->capture_default_str();
-  AddLimits(sub, bench->limits);
+  AddSandboxLimits(*sub, bench->limits);
 }
 
 std::string_view CommandName(const PluginCommand& command) {

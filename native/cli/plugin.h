@@ -41,6 +41,9 @@ struct PluginBenchCommand {
 using PluginCommand =
     std::variant<PluginListCommand, PluginNewCommand, PluginCheckCommand, PluginBenchCommand>;
 
+// Adds the options that bound a .wasm strategy.
+void AddSandboxLimits(CLI::App& sub, SandboxLimits& limits);
+
 // Adds `plugin` and its subcommands to the command line; the one that is given puts its options
 // into `chosen`, which outlives the parse.
 void AddPlugin(CLI::App& app, PluginCommand& chosen);

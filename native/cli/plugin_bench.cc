@@ -2,7 +2,9 @@
 #include <algorithm>
 #include <chrono>
 #include <cstring>
+#include <filesystem>
 #include <functional>
+#include <optional>
 
 #include "fed/aggregation_host.h"
 #include "native/cli/command_line.h"
@@ -101,6 +103,20 @@ Result<double> Measure(const PluginSubject& subject, const std::vector<float>& u
   return Fastest([&] { return TakeIn(subject, drive, updates, metas, elements); });
 }
 
+// The same strategy as native code: the .so beside a .wasm, or the built-in one.
+std::optional<PluginSubject> NativeForm(const std::string& file, const PluginSubject& subject) {
+  std::filesystem::path beside = file;
+  beside.replace_extension(".so");
+  for (const std::string& name : {beside.string(), subject.entry.id}) {
+    const auto found = OpenSubjects(name, subject.config);
+    if (!found) continue;
+    for (const PluginSubject& one : *found) {
+      if (one.entry.id == subject.entry.id) return one;
+    }
+  }
+  return std::nullopt;
+}
+
 }  // namespace
 
 Result<int> Run(const PluginBenchCommand& command) {
@@ -137,23 +153,34 @@ Result<int> Run(const PluginBenchCommand& command) {
   LINNET_TRY(const double mean, Measure(fedavg[0], updates, metas, command.elements));
   output.Line(StrCat(command.updates, " updates of ", command.elements, " f32 (",
                      HumanBytes(static_cast<uint64_t>(bytes)), "), the fastest of several runs"));
-  output.Line(StrCat(PadRight("", 28), "  ms per 1M f32    GB/s   to memory   to fedavg"));
-  const auto show = [&](const std::string& name, double seconds) {
-    output.Object(Json(Json::Object{{"name", name},
-                                    {"msPerMillion", 1e3 * seconds / millions},
-                                    {"gigabytesPerSecond", bytes / seconds / 1e9},
-                                    {"toMemory", seconds / memory},
-                                    {"toFedavg", seconds / mean}}));
+  output.Line(
+      StrCat(PadRight("", 28), "  ms per 1M f32    GB/s   to memory   to fedavg   to native"));
+  const auto show = [&](const std::string& name, double seconds, double native) {
+    Json line(Json::Object{{"name", name},
+                           {"msPerMillion", 1e3 * seconds / millions},
+                           {"gigabytesPerSecond", bytes / seconds / 1e9},
+                           {"toMemory", seconds / memory},
+                           {"toFedavg", seconds / mean}});
+    if (native > 0) line.Set("toNative", seconds / native);
+    output.Object(line);
     output.Line(StrCat(PadRight(name, 28), PadLeft(Fixed(1e3 * seconds / millions, 3), 15),
                        PadLeft(Fixed(bytes / seconds / 1e9, 1), 8),
                        PadLeft(Fixed(seconds / memory, 2), 12),
-                       PadLeft(Fixed(seconds / mean, 2), 12)));
+                       PadLeft(Fixed(seconds / mean, 2), 12),
+                       PadLeft(native > 0 ? Fixed(seconds / native, 2) : "", 12)));
   };
-  show("reading memory", memory);
-  show("fedavg, built in", mean);
+  show("reading memory", memory, 0);
+  show("fedavg, built in", mean, 0);
   for (const PluginSubject& subject : subjects) {
+    double native = 0;
+    if (subject.form == "WASM") {
+      if (const auto twin = NativeForm(command.subject, subject)) {
+        LINNET_TRY(native, Measure(*twin, updates, metas, command.elements));
+        show(StrCat(twin->entry.id, ", ", twin->form), native, native);
+      }
+    }
     LINNET_TRY(const double seconds, Measure(subject, updates, metas, command.elements));
-    show(StrCat(subject.entry.id, ", ", subject.form), seconds);
+    show(StrCat(subject.entry.id, ", ", subject.form), seconds, native);
   }
   return kExitGood;
 }

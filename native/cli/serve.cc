@@ -94,10 +94,11 @@ Status Serve::Prepare() {
   if (!command_.page_folder.empty()) {
     LINNET_TRY_STATUS(ReadFile(page_folder_ + "/index.html", 16 << 20));
   }
-  LINNET_TRY(plugins_, MakePluginTable(command_.plugins));
+  LINNET_TRY(plugins_, MakePluginTable(command_.plugins, command_.limits));
 
   CoordinatorDriverOptions options;
   CoordinatorOptions& coordinator = options.coordinator;
+  coordinator.strategy_log = LogStrategy;
   LINNET_TRY(coordinator.strategy,
              FindStrategy(plugins_, federation_.strategy.id, federation_.strategy.config,
                           federation_.strategy.chain));

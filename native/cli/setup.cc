@@ -27,14 +27,15 @@ Result<Federation> LoadFederation(const std::string& path) {
   return federation;
 }
 
-Result<PluginTable> MakePluginTable(const std::vector<std::string>& plugin_arguments) {
+Result<PluginTable> MakePluginTable(const std::vector<std::string>& plugin_arguments,
+                                    const SandboxLimits& limits) {
   PluginTable table;
   for (const BuiltinPlugin& plugin : BuiltinPlugins()) {
     LINNET_TRY_STATUS(table.Add(plugin.entry, "built in"));
   }
   for (const std::string& argument : plugin_arguments) {
     LINNET_TRY(const PluginFile file, ParsePluginFile(argument));
-    LINNET_TRY_STATUS(LoadPlugin(file, table));
+    LINNET_TRY_STATUS(LoadPlugin(file, table, nullptr, limits));
   }
   return table;
 }

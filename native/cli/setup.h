@@ -14,6 +14,7 @@
 #include "model/model.h"
 #include "model/quantize.h"
 #include "native/data/source.h"
+#include "native/plugin/sandbox_process.h"
 
 namespace linnet {
 
@@ -21,7 +22,8 @@ namespace linnet {
 Result<Federation> LoadFederation(const std::string& path);
 
 // The built-in strategies and the files named by --plugin.
-Result<PluginTable> MakePluginTable(const std::vector<std::string>& plugin_arguments);
+Result<PluginTable> MakePluginTable(const std::vector<std::string>& plugin_arguments,
+                                    const SandboxLimits& limits = {});
 
 // Opens a source, both parts scaled as the federation says (by the training part).
 Result<TrainTest> OpenScaled(const std::string& source, const Federation& federation);

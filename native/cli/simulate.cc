@@ -6,6 +6,7 @@
 #include "data/partition.h"
 #include "kernels/pool.h"
 #include "native/cli/command_line.h"
+#include "native/cli/log.h"
 #include "native/cli/output.h"
 #include "native/cli/report.h"
 #include "native/cli/setup.h"
@@ -20,7 +21,7 @@ Result<int> Run(const SimulateCommand& command) {
   LINNET_TRY(Federation federation, LoadFederation(command.federation_file));
   if (!command.evaluate.empty()) federation.evaluate.data = command.evaluate;
   if (command.rounds > 0) federation.round.max_rounds = command.rounds;
-  LINNET_TRY(const PluginTable plugins, MakePluginTable(command.plugins));
+  LINNET_TRY(const PluginTable plugins, MakePluginTable(command.plugins, command.limits));
   LINNET_TRY(const TrainTest data, OpenScaled(command.data, federation));
 
   SimulationOptions options;
@@ -59,6 +60,7 @@ Result<int> Run(const SimulateCommand& command) {
     begun = true;
   };
   options.federation = federation;
+  options.strategy_log = LogStrategy;
   options.on_round = [&](const RoundMetrics& metrics) {
     RoundMetrics shown = metrics;
     const double now = elapsed();

@@ -9,7 +9,7 @@
 namespace linnet {
 namespace {
 
-constexpr size_t kMaxModules = 16;
+constexpr size_t kMaxModules = 64;
 using F = SandboxFunction;
 
 // Tables of functions have no context, so each module has functions of its own.

@@ -13,7 +13,7 @@
 namespace linnet {
 
 // Starts the child and adds the module's strategies to `table`; `module` is a
-// sealed copy of the file, which is kept. At most 16 modules in a process.
+// sealed copy of the file, which is kept. At most 64 modules in a process.
 //
 // Calls that stream are queued in shared memory and made when an answer is
 // needed, so an error of theirs may be reported by a later call. After a trap,

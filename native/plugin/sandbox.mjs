@@ -2,12 +2,13 @@
 // loader (web/src/plugin/module.ts). It has no network, no files but these, and no memory beyond the cap.
 //
 // Descriptors: 0 requests, 1 responses, 3 shared memory, 4 the module. A request is calls to make in one go, with their
-// arguments in the shared memory (sandbox_process.h has the layout); the buffer in the plugin's memory mirrors it.
+// arguments in a slot of the shared memory (sandbox_process.h has the layout), which is copied into the one buffer of
+// that size that the plugin gives.
 import {fstatSync, readSync, writeSync} from 'node:fs';
 
 const [loader, maxBytes] = process.argv.slice(2);
-const roomBytes = 4 << 20;
-const textAt = roomBytes, maxText = 4096;
+const slotBytes = 2 << 20, slots = 4;
+const maxText = 4096, maxLog = 16384;
 const headBytes = 32, callBytes = 72, responseBytes = 24;
 const names = ['count', 'describe', 'create', 'destroy', 'set_layout', 'round_begin', 'base_chunk', 'updates_begin',
                'updates_chunk', 'updates_end', 'pass_begin', 'pass_block', 'pass_end', 'finalize', 'result_chunk',
@@ -23,12 +24,30 @@ function readAll(descriptor, bytes) {
   }
   return bytes;
 }
+
+// ---- What the plugin logs during a request
+
+let lines = [], lineBytes = 0, omitted = 0;
+function log(level, text) {
+  const line = encoder.encode(`${level >>> 0 > 3 ? 3 : level >>> 0}${text.replaceAll(/[\x00-\x1f\x7f]/g, ' ')}\n`);
+  if (lineBytes + line.length > maxLog) {
+    ++omitted;
+    return;
+  }
+  lines.push(line);
+  lineBytes += line.length;
+}
+
 // What does not come from the plugin: status and text of an error, or the export's answer.
-function respond(status, calls, text = '', trapped = 0) {
+function respond(slot, status, calls, text = '', trapped = 0) {
   const bytes = encoder.encode(text).subarray(0, maxText);
-  if (bytes.length > 0) writeSync(3, bytes, 0, bytes.length, textAt);
+  const at = slots * slotBytes + slot / slotBytes * (maxText + maxLog);
+  if (bytes.length > 0) writeSync(3, bytes, 0, bytes.length, at);
+  if (lineBytes > 0) writeSync(3, Buffer.concat(lines), 0, lineBytes, at + maxText);
   const response = new DataView(new ArrayBuffer(responseBytes));
-  [status, calls, bytes.length, trapped].forEach((value, i) => response.setInt32(i * 4, value, true));
+  [status, calls, bytes.length, trapped, lineBytes, omitted].forEach((value, i) => response.setInt32(i * 4, value, true));
+  lines = [];
+  lineBytes = omitted = 0;
   writeSync(1, new Uint8Array(response.buffer));
 }
 
@@ -37,13 +56,13 @@ try {
   const {PluginModule} = await import(loader);
   const file = new Uint8Array(fstatSync(4).size);
   readSync(4, file, 0, file.length, 0);
-  module = await PluginModule.load(file, {maxMemoryBytes: Number(maxBytes)});
-  buffer = module.call('lnt_buffer', roomBytes) >>> 0;
-  if (buffer === 0) throw new Error(`the plugin has no ${roomBytes} bytes left for what is handed over`);
-  module.memory.bytes(buffer, roomBytes);
-  respond(0, names.reduce((set, name, i) => set | (module.has(name) ? 1 << i : 0), 0));
+  module = await PluginModule.load(file, {maxMemoryBytes: Number(maxBytes), log});
+  buffer = module.call('lnt_buffer', slotBytes) >>> 0;
+  if (buffer === 0) throw new Error(`the plugin has no ${slotBytes} bytes left for what is handed over`);
+  module.memory.bytes(buffer, slotBytes);
+  respond(0, 0, names.reduce((set, name, i) => set | (module.has(name) ? 1 << i : 0), 0));
 } catch (error) {
-  respond(error.status ?? statusTrap, 0, error.message, 1);
+  respond(0, error.status ?? statusTrap, 0, error.message, 1);
   process.exit(1);
 }
 
@@ -60,13 +79,12 @@ function lastError(handle) {
 const head = new Uint8Array(headBytes), headView = new DataView(head.buffer);
 for (;;) {
   readAll(0, head);
-  const count = headView.getUint32(0, true);
-  const inBegin = headView.getUint32(4, true), inEnd = headView.getUint32(8, true);
+  const count = headView.getUint32(0, true), slot = headView.getUint32(4, true), inBytes = headView.getUint32(8, true);
   const outBegin = headView.getUint32(12, true), outEnd = headView.getUint32(16, true);
   const calls = new DataView(readAll(0, new Uint8Array(count * callBytes)).buffer);
   let status = 0, done = 0;
   try {
-    if (inEnd > inBegin) readSync(3, module.memory.bytes(buffer + inBegin, inEnd - inBegin), 0, inEnd - inBegin, inBegin);
+    if (inBytes > 0) readSync(3, module.memory.bytes(buffer, inBytes), 0, inBytes, slot);
     for (; done < count && status >= 0; ++done) {
       const at = done * callBytes;
       const kinds = calls.getUint32(at + 8, true);
@@ -78,10 +96,12 @@ for (;;) {
       }
       status = module.call(names[calls.getUint32(at, true)], ...values) ?? 0;
     }
-    if (outEnd > outBegin) writeSync(3, module.memory.bytes(buffer + outBegin, outEnd - outBegin), 0, outEnd - outBegin, outBegin);
-    respond(status, done, status < 0 ? lastError(headView.getUint32(20, true)) : '');
+    if (outEnd > outBegin) {
+      writeSync(3, module.memory.bytes(buffer + outBegin, outEnd - outBegin), 0, outEnd - outBegin, slot + outBegin);
+    }
+    respond(slot, status, done, status < 0 ? lastError(headView.getUint32(20, true)) : '');
   } catch (error) {
-    respond(error.status ?? statusTrap, done, error.message, 1);
+    respond(slot, error.status ?? statusTrap, done, error.message, 1);
     process.exit(1);
   }
 }

@@ -4,6 +4,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <deque>
 #include <map>
 #include <memory>
 #include <mutex>
@@ -15,6 +16,14 @@
 #include "native/plugin/sandbox_process.h"
 
 namespace linnet {
+
+// Kinds of arguments (SandboxCall): two bits each, the first argument lowest.
+template <typename... T>
+constexpr uint32_t SandboxKinds(T... kinds) {
+  uint32_t all = 0, shift = 0;
+  ((all |= static_cast<uint32_t>(kinds) << shift, shift += 2), ...);
+  return all;
+}
 
 // The names in the child's list (sandbox.mjs), in its order.
 enum class SandboxFunction : uint32_t {
@@ -40,8 +49,8 @@ enum class SandboxFunction : uint32_t {
   kLastError
 };
 
-// Every function may be called from any thread; one call at a time is in the
-// child.
+// Every function may be called from any thread; one call at a time is in the child. A call that
+// waits for no answer is queued; its error is reported by a later one.
 class SandboxModule {
  public:
   SandboxModule(SandboxFiles files, SandboxLimits limits, int module)
@@ -89,45 +98,49 @@ class SandboxModule {
     std::string error;
   };
 
-  // A request that is being put together in one half of the shared memory.
+  // A request that is being put together in one slot of the shared memory. Offsets are of the slot.
   struct Batch {
     std::vector<SandboxCall> calls;
-    uint32_t half = 0, used = 0;
+    uint32_t slot = 0, used = 0;
     uint32_t out_begin = 0, out_end = 0;
     lnt_handle handle = 0;  // the host's
   };
-  // Bytes of the half that are still free.
-  uint32_t Room() const { return kHalf - batch_.used; }
-  // Sends what is queued, so that a whole half is free. False: the child is
-  // lost.
+  struct Sent {
+    lnt_handle handle;
+    uint32_t slot;
+  };
+  // ---- sandbox_queue.cc
+  // Bytes of the slot that are still free.
+  uint32_t Room() const { return kSlot - batch_.used; }
+  // Sends what is queued, so that a whole slot is free. False: the child is lost.
   bool Fresh();
-  // Takes `size` bytes of the shared memory, at a multiple of 16; its offset.
+  // Takes `size` bytes of the slot, at a multiple of 16; their offset.
   uint32_t Take(uint32_t size);
   uint32_t Put(const void* data, uint32_t size);
-  uint8_t* At(uint32_t offset) { return process_->room() + offset; }
+  uint8_t* At(uint32_t offset) { return process_->room() + batch_.slot + offset; }
+  // What the calls write is copied back.
+  uint32_t TakeOut(uint32_t size);
 
   void Add(SandboxFunction function, const Instance* instance, uint32_t kinds,
            std::initializer_list<uint64_t> values);
-  // Sends the batch and goes on in the other half.
+  // Sends the batch and goes on in the next slot.
   void Submit();
   // The answer of the oldest request that has none yet.
   void Collect();
-  // Sends what there is and waits for all answers; the last status, or the
-  // first that failed.
+  // Sends what there is and waits for all answers; the last status, or the first that failed.
   lnt_status Flush();
-  // An answer with a text of at most `cap` bytes at `text` and its length at
-  // `size`.
-  static lnt_status Text(lnt_status status, const uint8_t* text, uint32_t found, void* to,
-                         uint32_t cap, uint32_t* len);
-
-  Instance* Find(lnt_handle handle);
-  // Before the calls of an instance: null with the status in *wrong when it is
-  // none, or lost.
-  Instance* Enter(lnt_handle handle, lnt_status* wrong);
-  Status Restart();
+  // Hands the plugin's lines to the host's log, at most kMaxLines of a round.
+  void Log(const SandboxResponse& response);
+  void TellOmitted();
   void Lose(lnt_status status, const std::string& why);
 
-  static constexpr uint32_t kHalf = SandboxProcess::kRoomBytes / 2;
+  Instance* Find(lnt_handle handle);
+  // Before the calls of an instance: null with the status in *wrong when it is none, or lost.
+  Instance* Enter(lnt_handle handle, lnt_status* wrong);
+  Status Restart();
+
+  static constexpr uint32_t kSlot = SandboxProcess::kSlotBytes;
+  static constexpr uint32_t kMaxLines = 100;
 
   const SandboxFiles files_;
   const SandboxLimits limits_;
@@ -140,11 +153,12 @@ class SandboxModule {
   std::map<lnt_handle, Instance> instances_;
   lnt_handle next_handle_ = 1;
   Batch batch_;
-  std::vector<lnt_handle> sent_;  // of the requests without an answer, oldest first; at most 2
-  lnt_status status_ = LNT_OK;    // since the last Flush
-  std::string error_;             // of the last describe or create, or of the child's end
+  std::deque<Sent> sent_;       // requests without an answer, oldest first
+  lnt_status status_ = LNT_OK;  // since the last Flush
+  std::string error_;           // of the last describe or create, or of the child's end
   lnt_status lost_ = LNT_E_TRAP;
-  std::chrono::milliseconds spent_{0};  // waiting in this round
+  std::chrono::steady_clock::duration spent_{0};  // waiting in this round
+  uint32_t lines_ = 0, omitted_ = 0;              // of the log in this round
 };
 
 }  // namespace linnet

@@ -2,11 +2,19 @@
 #include "native/plugin/sandbox.h"
 
 #include <fcntl.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <csignal>
+#include <cstddef>
+#include <cstdlib>
 #include <fstream>
+#include <iostream>
 
 #include "abi/harness.h"
 #include "native/plugin/plugin_loader.h"
@@ -76,6 +84,50 @@ TEST_F(SandboxTest, HasNoNetworkOfItsHost) {
     const std::string devices = ReadText(folder + "/net/dev");
     EXPECT_EQ(std::count(devices.begin(), devices.end(), '\n'), 3) << devices;
   }
+}
+
+// This process and its children are refused unshare, and where `filters` is false filters too.
+void RefuseIsolation(bool filters) {
+  const sock_filter refused[] = {
+      BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, nr)),
+      BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_unshare, 4, 0),
+      BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, static_cast<uint32_t>(filters ? ~0 : SYS_prctl), 0, 2),
+      BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, args)),
+      BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, PR_SET_SECCOMP, 1, 0),
+      BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+      BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EPERM)};
+  const sock_fprog program = {std::size(refused), const_cast<sock_filter*>(refused)};
+  prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+  if (prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) != 0) std::exit(3);
+}
+
+TEST_F(SandboxTest, AFilterAloneIsEnoughWhereThereAreNoNamespaces) {
+  const auto start = [&] {
+    RefuseIsolation(true);
+    const auto process = SandboxProcess::Start(files_, {}, module_);
+    std::cerr << (process ? (*process)->isolation() : process.error().message);
+    std::exit(0);
+  };
+  EXPECT_EXIT(start(), ::testing::ExitedWithCode(0), "^system call filter$");
+}
+
+TEST_F(SandboxTest, WithoutAnyIsolationNoPluginRuns) {
+  const auto start = [&] {
+    RefuseIsolation(false);
+    const auto process = SandboxProcess::Start(files_, {}, module_);
+    std::cerr << (process ? (*process)->isolation() : process.error().message);
+    std::exit(!process && process.error().code == Code::kUnsupported ? 0 : 1);
+  };
+  EXPECT_EXIT(start(), ::testing::ExitedWithCode(0),
+              "neither a network namespace nor a filter for system calls.*are not run");
+}
+
+TEST_F(SandboxTest, StartsInAProcessWithManyOpenFiles) {
+  std::vector<int> files;
+  for (int i = 0; i < 300; ++i) files.push_back(dup(module_));
+  const auto process = SandboxProcess::Start(files_, {}, module_);
+  EXPECT_TRUE(process) << process.error().message;
+  for (const int file : files) close(file);
 }
 
 TEST_F(SandboxTest, ADeadChildLosesItsInstancesAndTheNextOneStartsFromState) {

@@ -164,3 +164,21 @@ test('a memory bomb is stopped at the limit', async () => {
   const plugin = await PluginModule.load(makeModule([abi, grow]), {maxMemoryBytes: 1 << 20});
   assert.throws(() => plugin.call('lnt_count'), /memory has grown to 4259840 bytes, the limit is 1048576/);
 });
+test('what differs between machines, or goes around the limits, is refused before anything runs', async () => {
+  const relaxed = [0xfd, 12, ...new Array<number>(16).fill(0), 0xfd, 12, ...new Array<number>(16).fill(1), 0xfd, 0x80, 2, 0x1a, ...constant(0x10000)];
+  const load = (module: Uint8Array<ArrayBuffer>) => PluginModule.load(module);
+  await assert.rejects(load(makeModule([{name: 'lnt_abi', body: relaxed}])), /uses relaxed SIMD instructions/);
+  const fence = [0xfe, 3, 0, ...constant(0x10000)];
+  await assert.rejects(load(makeModule([{name: 'lnt_abi', body: fence}])), /uses atomic instructions/);
+  // A table of ten million entries, and a memory that threads could share; both sections stand behind the functions'.
+  const plain = makeModule([abi]);
+  const functionsEnd = 8 + (2 + 10) + (2 + 2);
+  const withTable = Uint8Array.from([...plain.subarray(0, functionsEnd), ...section(4, [1, 0x70, 0, ...leb(9_999_999)]), ...plain.subarray(functionsEnd)]);
+  await assert.rejects(load(withTable), /has a table of 9999999 entries, wanted at most 100000/);
+  const shared = Uint8Array.from([...plain.subarray(0, functionsEnd), ...section(5, [1, 3, 1, 2]), ...plain.subarray(functionsEnd + 5)]);
+  await assert.rejects(load(shared), /shares its memory between threads/);
+});
+test('a constant that looks like a relaxed instruction is none', async () => {
+  const plugin = await PluginModule.load(makeModule([{name: 'lnt_abi', body: [0xfd, 12, 0xfd, 0x80, 2, ...new Array<number>(13).fill(0xfe), 0x1a, ...constant(0x10000)]}]));
+  assert.equal(plugin.call('lnt_abi'), 0x10000);
+});

@@ -1,4 +1,5 @@
 // Aggregation plugins as standalone .wasm (linnet/plugin.h): each module has its own memory and may ask for little.
+import {checkModule} from './check.ts';
 import {PluginError, PluginMemory, statusQuota, statusTrap} from './memory.ts';
 import {PluginInstance} from './instance.ts';
 
@@ -8,6 +9,7 @@ export type {Round, Tensor, Update} from './structs.ts';
 
 const abiMajor = 1;
 const maxText = 1 << 20;
+const maxLine = 1000;
 const decoder = new TextDecoder('utf-8', {fatal: true});
 const encoder = new TextEncoder();
 
@@ -45,6 +47,7 @@ export class PluginModule {
 
   static async load(bytes: BufferSource, options: PluginOptions = {}): Promise<PluginModule> {
     const module = await WebAssembly.compile(bytes);
+    checkModule(bytes instanceof ArrayBuffer ? new Uint8Array(bytes) : new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.byteLength));
     const memory: {now: WebAssembly.Memory | null} = {now: null};
     const imports = admittedImports(options, () => memory.now);
     for (const {module: from, name, kind} of WebAssembly.Module.imports(module)) {
@@ -167,8 +170,8 @@ function admittedImports(options: PluginOptions, memory: () => WebAssembly.Memor
     linnet: {
       log: (level: number, at: number, size: number) => {
         const raw = memory();
-        if (!raw || size > 4096) return;
-        options.log?.(level, new TextDecoder().decode(new PluginMemory(raw).bytes(at, size).slice()));
+        if (!raw) return;
+        options.log?.(level >>> 0, new TextDecoder().decode(new PluginMemory(raw).bytes(at, Math.min(size >>> 0, maxLine)).slice()));
       },
       cancelled: () => Number(options.cancelled?.() ?? false),
     },
