@@ -114,6 +114,15 @@ Status CheckTogether(const Federation& f, const std::set<std::string_view>& give
                 "round.target: nothing measures it: give evaluate.data or set "
                 "evaluate.federated to true");
   }
+  if (f.personal_epochs > 0 && f.personal.empty()) {
+    return Fail(Code::kInvalid, "train.personalEpochs: found ", f.personal_epochs,
+                " without train.personal, which says what they train");
+  }
+  if (f.ditto > 0 && !f.personal.empty()) {
+    return Fail(Code::kInvalid,
+                "train.ditto: found beside train.personal, wanted one or the other: ",
+                "with train.ditto all of a participant's model is its own");
+  }
   const bool token = f.admission.mode == Federation::Admission::Mode::kToken;
   if (token && f.admission.token_file.empty()) {
     return Fail(Code::kInvalid, "admission.tokenFile: missing, admission.mode token wants one");

@@ -31,6 +31,9 @@ struct Federation {
   // Tensors that stay with each participant: "norm" (every normalisation layer), names, or prefixes
   // that end in '*' (see MakeUpdateLayout).
   std::vector<std::string> personal;
+  // What participants train for themselves beside (PersonalTraining, work.h); 0 = not.
+  uint32_t personal_epochs = 0;  // FedRep: passes for the personal tensors alone
+  float ditto = 0;               // lambda of a whole model of their own, not beside `personal`
   TrainSettings train;  // `client` and `client_config` come from the strategy, not from the file
   Scaling scale = Scaling::kUnit;
   // With kStandard: the mean and deviation of every feature (or one for all), the same for all

@@ -290,6 +290,15 @@ Key PersonalKey() {
   return {"train.personal", wanted, "none", "tensors that stay with each participant", set, get};
 }
 
+// Stays out of the file where it is zero, which is its default.
+Key UnlessZero(Key key) {
+  key.get = [get = std::move(key.get)](const Federation& f) {
+    Json value = get(f);
+    return value.as_double() == 0 ? Json() : value;
+  };
+  return key;
+}
+
 Key CodecKey() {
   const auto set = [](Draft& draft, const Json& value) -> Status {
     if (!value.is_string() || value.as_string().size() > 64 || HasControl(value.as_string())) {
@@ -359,6 +368,12 @@ const std::vector<Key>& Keys() {
       Integer("train.maxSteps", 0, 1000000000, LINNET_FIELD(train.max_steps),
               "steps per round at most, 0 = no limit"),
       PersonalKey(),
+      UnlessZero(Integer("train.personalEpochs", 0, 1000, LINNET_FIELD(personal_epochs),
+                         "FedRep: passes that train the personal tensors alone; then the others "
+                         "alone, 0 = all together")),
+      UnlessZero(Real("train.ditto", 0, 1000, LINNET_FIELD(ditto),
+                      "Ditto: each participant trains a model of its own beside, gradient + this * "
+                      "(weight - the round's weight), 0 = off")),
       Choice<Scaling>(
           "data.scale",
           {{"none", Scaling::kNone}, {"unit", Scaling::kUnit}, {"standard", Scaling::kStandard}},

@@ -55,8 +55,12 @@ std::string ParticipantMachine::WhyNot(const Invite& invite) const {
   if (!options_.own_training) {
     const uint64_t per_epoch =
         (options_.train.size() + invite.train.batch_size - 1) / invite.train.batch_size;
-    uint64_t steps = per_epoch * invite.train.epochs;
-    if (invite.train.max_steps > 0) steps = std::min<uint64_t>(steps, invite.train.max_steps);
+    const auto at_most = [&](uint64_t epochs) {
+      const uint64_t limit = invite.train.max_steps > 0 ? invite.train.max_steps : UINT64_MAX;
+      return std::min(per_epoch * epochs, limit);
+    };
+    uint64_t steps = at_most(told_.personal_epochs) + at_most(invite.train.epochs);
+    if (told_.ditto > 0) steps += at_most(invite.train.epochs);
     if (steps > options_.max_steps_per_round)
       return StrCat("the round asks for ", steps, " steps, the limit here is ",
                     options_.max_steps_per_round);
@@ -125,6 +129,7 @@ void ParticipantMachine::MaybeTrain() {
   if (work->task.value_bytes > 0) work->downlink = held_values_.values;
   work->control = StateValue("control");
   work->personal = StateValue("personal");
+  work->own = {told_.personal_epochs, told_.ditto};
   auto layout = MakeUpdateLayout(held_.model->graph, work->task.uplink, told_.personal);
   if (!layout) {
     SendMessage(Decline{invite.assignment, layout.error().message.substr(0, 512)});

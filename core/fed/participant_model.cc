@@ -115,11 +115,14 @@ std::vector<float> ParticipantMachine::StateValue(std::string_view what) const {
   return found != options_.state.values.end() ? found->second : std::vector<float>();
 }
 
-// The model as it serves this participant: with its own values where tensors do not travel.
+// The model as it serves this participant: with its own values where tensors do not travel, or its
+// own altogether (Ditto).
 std::shared_ptr<const Model> ParticipantMachine::WithPersonal(
     const std::shared_ptr<const Model>& model) const {
-  if (told_.personal.empty()) return model;
+  if (told_.personal.empty() && told_.ditto == 0) return model;
   const std::vector<float> own = StateValue("personal");
+  if (told_.ditto > 0 && own.size() == model->parameters.size())
+    return std::make_shared<Model>(Model{model->graph, own});
   const auto layout = MakeUpdateLayout(model->graph, {}, told_.personal);
   if (!layout || own.size() != model->parameters.size()) return model;
   auto mine = std::make_shared<Model>(Model{model->graph, own});

@@ -20,7 +20,8 @@ struct ParticipantState {
   // What was really counted.
   uint64_t rounds_counted = 0, examples_counted = 0;
   // What the strategy keeps here between rounds, by federation and name ("digits/control": c_k or
-  // h_k, "digits/personal": the tensors that never leave); at most kMaxValues.
+  // h_k, "digits/personal": the tensors that never leave, or Ditto's own model); at most
+  // kMaxValues.
   std::map<std::string, std::vector<float>> values;
   // Staged; staged_examples = 0: nothing.
   AssignmentId staged_assignment{};

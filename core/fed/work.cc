@@ -28,6 +28,14 @@ float Proximal(const TrainSettings& settings, const ClientTask& task) {
   }
 }
 
+bool IsPersonal(const UpdateLayout& layout, const ParamInfo& param) {
+  const auto travels = [&](const UpdateLayout::Tensor& t) {
+    return t.model_offset == param.offset && t.count == param.count;
+  };
+  return std::ranges::none_of(layout.weights, travels) &&
+         std::ranges::none_of(layout.buffers, travels);
+}
+
 }  // namespace
 
 Result<TrainOptions> MakeTrainOptions(const TrainSettings& settings) {
@@ -100,31 +108,83 @@ TrainWork::~TrainWork() = default;
 Status TrainWork::Begin() {
   if (train.size() == 0) return Fail(Code::kState, "this participant holds no training examples");
   LINNET_TRY_STATUS(CheckFit(base->graph, *train.data));
-  LINNET_TRY(const TrainOptions options, Options(settings, task));
   LINNET_TRY_STATUS(Prepare());
-  DataView rows = train;
-  if (max_examples > 0 && rows.size() > max_examples) {
-    RandomStream(shuffle_seed, ~0ull).Shuffle(std::span(rows.rows));
-    rows.rows.resize(max_examples);
+  rows_ = train;
+  if (max_examples > 0 && rows_.size() > max_examples) {
+    RandomStream(shuffle_seed, ~0ull).Shuffle(std::span(rows_.rows));
+    rows_.rows.resize(max_examples);
   }
-  examples = rows.size();
+  examples = rows_.size();
   if (task.loss_before) {
     before_ = std::make_unique<EvaluateWork>();
     before_->model = std::make_shared<Model>(Model{base->graph, start_});
-    before_->data = rows;
+    before_->data = rows_;
     before_->kernels = kernels;
     before_->executor = executor;
   }
-  batches_.emplace(std::move(rows), settings.batch_size, shuffle_seed);
-  LINNET_TRY(trainer_, Trainer::Create(base->graph, options, batches_->batch(),
-                                       kernels ? *kernels : BestKernels(), executor));
-  std::ranges::copy(start_, trainer_->parameters().begin());
-  trainer_->SetTerms(terms_);
+  begun_ = true;
+  return BeginStage(own.head_epochs > 0 ? Stage::kHead : Stage::kShared);
+}
+
+Status TrainWork::BeginStage(Stage stage) {
+  stage_ = stage;
+  LocalTraining::Task t;
+  t.graph = base->graph;
+  t.start = start_;
+  t.rows = rows_;
+  t.batch_size = settings.batch_size;
+  t.epochs = stage == Stage::kHead ? own.head_epochs : settings.epochs;
+  t.max_steps = settings.max_steps;
+  t.kernels = kernels;
+  t.executor = executor;
+  if (stage == Stage::kShared) {
+    LINNET_TRY(t.options, Options(settings, task));
+    t.terms = terms_;
+    t.shuffle = shuffle_seed;
+  } else {
+    LINNET_TRY(t.options, MakeTrainOptions(settings));
+    t.options.proximal = 0;
+    t.shuffle = DeriveSeed(shuffle_seed, stage == Stage::kHead ? "head" : "own");
+  }
+  if (own.head_epochs > 0) {
+    for (ParamInfo& param : t.graph.params)
+      param.frozen |= IsPersonal(*layout, param) == (stage == Stage::kShared);
+  }
+  if (stage == Stage::kOwn) {
+    if (personal.size() == base->parameters.size()) t.start = personal;
+    t.options.proximal = own.ditto;
+    t.terms.anchor = base->parameters;
+  }
+  LINNET_TRY(training_, LocalTraining::Create(std::move(t)));
+  return {};
+}
+
+Status TrainWork::EndStage() {
+  const std::span<const float> trained = training_->parameters();
+  passes_done_ += training_->passes();
+  // NaN until the first stage has ended.
+  if (std::isnan(loss_at_start_)) loss_at_start_ = training_->first_loss();
+  switch (stage_) {
+    case Stage::kHead:
+      std::ranges::copy(trained, start_.begin());
+      return BeginStage(Stage::kShared);
+    case Stage::kShared:
+      steps = training_->steps();
+      loss_before = loss_at_start_;
+      loss_after = training_->last_loss();
+      parameters.assign(trained.begin(), trained.end());
+      if (own.ditto > 0) return BeginStage(Stage::kOwn);
+      break;
+    case Stage::kOwn:
+      next_personal.assign(trained.begin(), trained.end());
+      break;
+  }
+  training_.reset();
   return {};
 }
 
 bool TrainWork::Run(size_t max_steps) {
-  if (!trainer_) {
+  if (!begun_) {
     status = Begin();
     if (!status) return false;
   }
@@ -136,25 +196,11 @@ bool TrainWork::Run(size_t max_steps) {
     before_.reset();
     return true;
   }
-  for (size_t step = 0; step < max_steps; ++step) {
-    const bool first_pass = batches_->pass() == 0;
-    const Batch batch = batches_->Next();
-    last_loss_ = StepOn(*trainer_, base->graph.loss, batch);
-    if (first_pass) loss_sum_ += last_loss_ * double(batch.size);
-    ++steps;
-    const bool limited = settings.max_steps > 0 && steps >= settings.max_steps;
-    if (batches_->pass() < settings.epochs && !limited) continue;
-    // The first pass's mean: the model was still changing, but every example counted once.
-    const size_t seen = batches_->pass() > 0 ? batches_->rows() : batches_->position();
-    loss_before = seen ? loss_sum_ / double(seen) : std::numeric_limits<double>::quiet_NaN();
-    if (std::isfinite(loss_at_start_)) loss_before = loss_at_start_;
-    loss_after = last_loss_;
-    parameters.assign(trainer_->parameters().begin(), trainer_->parameters().end());
-    trainer_.reset();
-    Finish();
-    return false;
-  }
-  return true;
+  if (training_->Run(max_steps)) return true;
+  status = EndStage();
+  if (status && training_) return true;
+  if (status && !hold) Finish();
+  return false;
 }
 
 void TrainWork::Finish() {
@@ -226,19 +272,22 @@ Status TrainWork::FinishExtras(std::span<const float> delta) {
   const Kernels& k = kernels ? *kernels : BestKernels();
   std::vector<float> extras;
   extras.reserve(layout->ExtraCount());
+  const bool has_momentum = settings.optimizer == "momentum" || settings.optimizer == "nesterov";
+  const double momentum = has_momentum ? settings.momentum : 0.0;
   for (const LinkedValue& value : task.uplink) {
     if (value.like_parameters) continue;
-    const bool momentum = settings.optimizer == "momentum" || settings.optimizer == "nesterov";
-    extras.push_back(
-        static_cast<float>(NormalizedSteps(steps, momentum ? settings.momentum : 0.0,
-                                           settings.learning_rate, Proximal(settings, task))));
+    extras.push_back(static_cast<float>(
+        NormalizedSteps(steps, momentum, settings.learning_rate, Proximal(settings, task))));
   }
   for (const UpdateLayout::Tensor& t : layout->buffers)
     for (size_t i = t.model_offset; i < t.model_offset + t.count; ++i)
       extras.push_back(parameters[i] - base->parameters[i]);
   if (task.algorithm == ClientAlgorithm::kScaffold) {
-    // c_k' = c_k - c + (w - y) / (tau lr)
-    const double rate = double(steps) * double{settings.learning_rate};
+    // c_k' = c_k - c + (w - y) / (a_k lr), a_k = tau without momentum. With it each of the
+    // gradients counts up to 1 / (1 - momentum) times in y, and so do c and c_k, which are part of
+    // them: a_k is that sum, so that c_k stays a mean of gradients.
+    const double rate =
+        NormalizedSteps(steps, momentum, settings.learning_rate, 0) * settings.learning_rate;
     if (!(rate > 0) || downlink.size() != delta.size() || control.size() != delta.size())
       return Fail(Code::kInvalid, "scaffold wants c, at least one step and a learning rate");
     next_control.resize(delta.size());
@@ -263,15 +312,17 @@ Status TrainWork::FinishExtras(std::span<const float> delta) {
   return {};
 }
 
+double TrainWork::Passes() const {
+  return double(own.head_epochs) + double(settings.epochs) * (own.ditto > 0 ? 2 : 1);
+}
+
 double TrainWork::progress() const {
-  if (!batches_ || settings.epochs == 0) return 0;
-  const double pass = double(batches_->position()) / double(batches_->rows());
-  return (double(batches_->pass()) + pass) / double(settings.epochs);
+  if (Passes() == 0) return 0;
+  return (passes_done_ + (training_ ? training_->passes() : 0)) / Passes();
 }
 
 double TrainWork::Cost() const {
-  const double passes = double(settings.epochs) * double(train.size());
-  return 3 * FlopPerExample(base->graph) * passes;
+  return 3 * FlopPerExample(base->graph) * Passes() * double(train.size());
 }
 
 Status EvaluateWork::Begin() {

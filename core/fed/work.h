@@ -13,6 +13,7 @@
 #include "data/batches.h"
 #include "data/dataset.h"
 #include "fed/client_task.h"
+#include "fed/local_training.h"
 #include "fed/machine.h"
 #include "kernels/kernels.h"
 #include "model/model.h"
@@ -22,6 +23,16 @@
 namespace linnet {
 
 class EvaluateWork;
+
+// What a participant trains for itself beside its update (Federation::personalization).
+struct PersonalTraining {
+  // FedRep (Collins 2021): so many passes with all but the personal tensors frozen come first, the
+  // settings' passes then leave the personal ones as they are. 0: all are trained together.
+  uint32_t head_epochs = 0;
+  // Ditto (Li 2021): a model v of the participant's own, v -= lr (g(v) + lambda (v - w)), w the
+  // round's model, for the settings' passes. 0: none.
+  float ditto = 0;
+};
 
 // Local training of one assignment: parameters and settings in; new parameters, examples, steps and
 // metrics out. Run trains with the built-in engine on `train`; a host with its own training fills
@@ -44,12 +55,15 @@ class TrainWork : public Work {
   AssignmentId assignment{};
   const Kernels* kernels = nullptr;
   Executor* executor = nullptr;  // null: this thread; changes no bit
+  bool hold = false;  // Run ends with `parameters`: Finish is the driver's, who looks at them first
   // What the strategy wants beside, and what travels (of the whole model when not set).
   ClientTask task;
   std::optional<UpdateLayout> layout;
   std::vector<float> downlink;  // scaffold: c, a value per travelling weight
   std::vector<float> control;   // scaffold: c_k, dyn: h_k; empty: zeros
-  std::vector<float> personal;  // a whole parameter vector of which the personal tensors are used
+  // A whole parameter vector, empty at first: the personal tensors of it are used; Ditto: all.
+  std::vector<float> personal;
+  PersonalTraining own;
   // ---- out
   std::vector<float> next_control;   // what `control` is once the update counted
   std::vector<float> next_personal;  // and `personal`
@@ -77,16 +91,25 @@ class TrainWork : public Work {
   double progress() const;
 
  private:
+  // In this order; not every training has all.
+  enum class Stage : uint8_t { kHead, kShared, kOwn };
+
   Status Begin();
+  Status BeginStage(Stage stage);
+  // Takes what the stage has trained and begins the next one, if any.
+  Status EndStage();
   // The values behind the encoded weights, and what the participant keeps.
   Status FinishExtras(std::span<const float> delta);
+  double Passes() const;  // of all stages
 
-  std::unique_ptr<Trainer> trainer_;
-  std::optional<Batches> batches_;
-  std::vector<float> start_, constant_;  // whole parameter vectors
+  bool begun_ = false;
+  Stage stage_ = Stage::kShared;
+  std::unique_ptr<LocalTraining> training_;  // of the stage
+  double passes_done_ = 0;                   // by earlier stages
+  DataView rows_;                            // of `train`, at most max_examples
+  std::vector<float> start_, constant_;      // whole parameter vectors
   GradientTerms terms_;
   std::unique_ptr<EvaluateWork> before_;
-  double loss_sum_ = 0, last_loss_ = 0;
   double loss_at_start_ = std::numeric_limits<double>::quiet_NaN();
 };
 

@@ -38,7 +38,10 @@ struct Later {
 class Simulation {
  public:
   explicit Simulation(SimulationOptions options)
-      : options_(std::move(options)), faults_(DeriveSeed(options_.seed, "faults"), 0) {
+      : options_(std::move(options)),
+        faults_(DeriveSeed(options_.seed, "faults"), 0),
+        adversary_(options_.hostility, options_.clients.size(), options_.federation.round.Invited(),
+                   DeriveSeed(options_.seed, "hostile")) {
     if (!options_.executor) options_.executor = &inline_;
   }
 
@@ -71,6 +74,7 @@ class Simulation {
   SimulationOptions options_;
   InlineExecutor inline_;
   RandomStream faults_;
+  Adversary adversary_;
   std::priority_queue<Happening, std::vector<Happening>, Later> queue_;
   uint64_t now_ms_ = 0, sequence_ = 0, next_connection_ = 1, next_generation_ = 1;
   std::vector<Site> sites_;
@@ -149,6 +153,8 @@ void Simulation::SetTimerAt(std::map<TimerId, uint64_t>& timers, size_t to, cons
 // result is due, together with all others that wait: in parallel, and yet in an order that depends
 // on nothing.
 void Simulation::StartWork(size_t to, std::shared_ptr<Work> work) {
+  if (options_.hostility.count > 0)
+    if (auto* train = dynamic_cast<TrainWork*>(work.get())) adversary_.Enlist(to, *train);
   const uint64_t ms = 1 + uint64_t(work->Cost() / options_.flops * 1000.0);
   pending_.push_back(work);
   Schedule({now_ms_ + ms, 0, to, life_, What::kWork, 0, 0, nullptr, std::move(work)});
@@ -165,6 +171,14 @@ void Simulation::RunPendingWork() {
   };
   options_.executor->Run(works.size(), [&](size_t task, size_t) {
     if (!aggregates(task)) run(task);
+  });
+  std::vector<TrainWork*> held;
+  for (const std::shared_ptr<Work>& work : works)
+    if (auto* train = dynamic_cast<TrainWork*>(work.get()); train != nullptr && train->hold)
+      held.push_back(train);
+  adversary_.Corrupt(held);
+  options_.executor->Run(held.size(), [&](size_t task, size_t) {
+    if (held[task]->status) held[task]->Finish();
   });
   // It has the executor to itself.
   for (size_t task = 0; task < works.size(); ++task)
@@ -195,6 +209,10 @@ void Simulation::DoCoordinator(std::vector<Coordinator::Action> actions) {
         if (options_.on_round && !options_.on_round(notice->metrics)) stop_ = true;
         const double p = options_.faults.restart;
         if (p > 0 && faults_.UniformDouble() < p) restart_ = true;
+      } else if (notice->kind == Notice::Kind::kAttemptVoid && options_.max_attempts > 0 &&
+                 notice->metrics.attempt + 1 >= options_.max_attempts) {
+        result_.given_up = notice->text;
+        stop_ = true;
       } else if (notice->kind == Notice::Kind::kRoundOpened && options_.faults.restart > 0) {
         if (faults_.UniformDouble() < options_.faults.restart) restart_ = true;
       }
@@ -314,6 +332,8 @@ Result<SimulationResult> Simulation::Run() {
     }
   }
   const CoordinatorStatus status = coordinator_->Status();
+  if (status.history.empty() && !result_.given_up.empty())
+    return Fail(Code::kUnavailable, result_.given_up);
   if (status.history.empty())
     return Fail(Code::kUnavailable, "no round could be closed within ", now_ms_,
                 " ms of virtual time");
@@ -327,6 +347,7 @@ Result<SimulationResult> Simulation::Run() {
   result_.target_reached = coordinator_->target_reached();
   result_.virtual_ms = now_ms_;
   result_.claims = store_.claims();
+  result_.hostile = adversary_.assignments();
   result_.strategy_state = store_.Load().strategy_state;
   for (const Site& site : sites_) {
     const ParticipantState& state = site.machine->state();
@@ -339,7 +360,14 @@ Result<SimulationResult> Simulation::Run() {
 
 }  // namespace
 
+uint64_t SimulationResult::HostileCounted() const {
+  return uint64_t(std::ranges::count_if(
+      claims, [&](const ClaimRecord& claim) { return hostile.contains(claim.id); }));
+}
+
 Result<SimulationResult> Simulate(SimulationOptions options) {
+  LINNET_TRY_STATUS(
+      CheckHostility(options.hostility, options.clients, options.federation.round.Invited()));
   return Simulation(std::move(options)).Run();
 }
 

@@ -7,6 +7,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -15,6 +16,7 @@
 #include "data/dataset.h"
 #include "fed/coordinator.h"
 #include "fed/participant.h"
+#include "sim/adversary.h"
 
 namespace linnet {
 
@@ -36,9 +38,11 @@ struct SimulationOptions {
   std::shared_ptr<const Dataset> evaluation;  // null = federated evaluation
   Seed seed{};                                // behind everything
   Faults faults;
+  Hostility hostility;
   uint64_t latency_ms = 1;        // one way
   double flops = 20e9;            // of a participant, for the virtual clock
   uint64_t virtual_limit_ms = 0;  // stop after so much virtual time, 0 = 7 days
+  uint32_t max_attempts = 0;      // stop when a round was given up so often, 0 = no limit
   Executor* executor = nullptr;   // default: inline
   const Kernels* kernels = nullptr;
   // Called on the simulating thread; may be empty. `false` from on_round stops the simulation.
@@ -53,6 +57,7 @@ struct SimulationResult {
   SharedBytes model, best_model;
   Bytes last_partial;  // blob 1 of the last aggregation
   bool finished = false, target_reached = false;
+  std::string given_up;  // by max_attempts: which round, and why
   uint64_t virtual_ms = 0;
   uint64_t uplink_bytes = 0, downlink_bytes = 0;
   // Invariants, for tests: what the participants believe beside what the coordinator committed.
@@ -66,6 +71,8 @@ struct SimulationResult {
   std::vector<Ledger> participants;
   Bytes strategy_state;             // after the last round
   std::vector<ClaimRecord> claims;  // of all committed rounds, in commit order
+  std::set<AssignmentId> hostile;   // trained by hostile participants, whether counted or not
+  uint64_t HostileCounted() const;  // how many of `claims` those are
   uint64_t restarts = 0, dropped = 0, cuts = 0;
 };
 

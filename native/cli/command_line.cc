@@ -90,6 +90,21 @@ void AddSimulate(CLI::App& app, SimulateCommand& c) {
   sub->add_option("--restart", c.restart,
                   "Probability per round that the coordinator dies and starts again")
       ->check(CLI::Range(0.0, 1.0));
+  CLI::Option* hostile =
+      sub->add_option("--hostile", c.hostile,
+                      "So many participants are hostile: what they train they send changed");
+  sub->add_option("--attack", c.attack,
+                  "scale:F (F times the update), sign-flip (scale:-1), gaussian:S (noise instead), "
+                  "alie:Z (mean - Z deviations of the honest updates), inner-product:E (-E times "
+                  "their mean), mimic (one of them again), label-flip (trained on wrong labels)")
+      ->needs(hostile)
+      ->capture_default_str();
+  sub->add_option("--hostile-mode", c.hostile_mode,
+                  "every-round: so many of those invited, drawn anew for each round; random: so "
+                  "many of all participants, drawn once")
+      ->needs(hostile)
+      ->check(CLI::IsMember({"every-round", "random"}))
+      ->capture_default_str();
   sub->add_flag("--json", c.json, "One JSON object a line instead of text");
   sub->footer(
       CommandFooter("linnet simulate native/examples/mnist.json --data mnist:DIR --clients 100 "

@@ -41,7 +41,8 @@ struct SimulateCommand {
   uint32_t clients = 100, threads = 0;
   uint64_t seed = 1, rounds = 0;
   double drop = 0, restart = 0;
-  uint64_t delay_ms = 0;
+  uint64_t delay_ms = 0, hostile = 0;
+  std::string attack = "scale:-4", hostile_mode = "every-round";
   std::vector<std::string> plugins;
   SandboxLimits limits;
   bool json = false;

@@ -15,6 +15,19 @@
 #include "sim/simulation.h"
 
 namespace linnet {
+namespace {
+
+// A model that has diverged trains nobody any more: its rounds would be tried for virtual days.
+constexpr uint32_t kMaxAttempts = 10;
+
+std::string DescribeHostility(const SimulateCommand& command) {
+  if (command.hostile == 0) return {};
+  return StrCat(", ", command.hostile,
+                command.hostile_mode == "random" ? " of them" : " of each round", " hostile (",
+                command.attack, ")");
+}
+
+}  // namespace
 
 Result<int> Run(const SimulateCommand& command) {
   Output output(command.json);
@@ -30,8 +43,10 @@ Result<int> Run(const SimulateCommand& command) {
   options.seed = SeedFromInt(command.seed);
   LINNET_TRY(options.clients, Partition(data.train, command.partition, command.clients,
                                         DeriveSeed(options.seed, "partition")));
+  // What is each participant's own has no score on data of nobody.
+  const bool personal = !federation.personal.empty() || federation.ditto > 0;
   if (federation.evaluate.data.empty()) {
-    options.evaluation = data.test;
+    if (!personal) options.evaluation = data.test;
   } else {
     LINNET_TRY(options.evaluation, OpenEvaluation(federation.evaluate.data, federation));
   }
@@ -40,6 +55,10 @@ Result<int> Run(const SimulateCommand& command) {
   options.faults.drop = command.drop;
   options.faults.delay_ms = command.delay_ms;
   options.faults.restart = command.restart;
+  LINNET_TRY(options.hostility.attack, ParseAttack(command.attack));
+  options.hostility.count = command.hostile;
+  options.hostility.every_round = command.hostile_mode == "every-round";
+  options.max_attempts = kMaxAttempts;
   const auto pool = MakePool(command.threads);
   options.executor = pool.get();
 
@@ -50,9 +69,9 @@ Result<int> Run(const SimulateCommand& command) {
   double last = 0;
   const std::string head =
       StrCat(output.Bold(federation.name), ": ", DescribeModel(options.initial.graph), ", ",
-             command.clients, " participants (", command.partition, "), seed ", command.seed, ", ",
-             DescribeStrategy(federation), ", uploads as ", CodecName(federation.upload),
-             ", target ", DescribeTarget(federation));
+             command.clients, " participants (", command.partition, ")", DescribeHostility(command),
+             ", seed ", command.seed, ", ", DescribeStrategy(federation), ", uploads as ",
+             CodecName(federation.upload), ", target ", DescribeTarget(federation));
   // Behind the errors of a configuration that cannot work.
   bool begun = false;
   options.on_notice = [&](const Notice&) {
@@ -73,27 +92,37 @@ Result<int> Run(const SimulateCommand& command) {
     output.Live(StrCat("round ", metrics.round + 1));
     return true;
   };
+  const Hostility hostility = options.hostility;
   LINNET_TRY(const SimulationResult result, Simulate(std::move(options)));
 
   const double seconds = elapsed();
   const bool wanted = federation.round.target_value.has_value();
   const RoundMetrics& closed = result.history.back();
   if (!command.save.empty()) LINNET_TRY_STATUS(ReplaceFile(command.save, *result.best_model));
-  output.Object(Json::Object{{"done", true},
-                             {"rounds", closed.round},
-                             {"accuracy", closed.accuracy},
-                             {"loss", closed.loss},
-                             {"targetReached", result.target_reached},
-                             {"uplinkBytes", result.uplink_bytes},
-                             {"downlinkBytes", result.downlink_bytes},
-                             {"seconds", seconds},
-                             {"virtualSeconds", double(result.virtual_ms) / 1000},
-                             {"restarts", result.restarts},
-                             {"dropped", result.dropped},
-                             {"model", Hex(closed.model)}});
-  const std::string verdict = !wanted                 ? output.Green("all rounds are done")
-                              : result.target_reached ? output.Green("the target is reached")
-                                                      : output.Red("the target was missed");
+  Json done(Json::Object{{"done", true},
+                         {"rounds", closed.round},
+                         {"accuracy", closed.accuracy},
+                         {"loss", closed.loss},
+                         {"targetReached", result.target_reached},
+                         {"uplinkBytes", result.uplink_bytes},
+                         {"downlinkBytes", result.downlink_bytes},
+                         {"seconds", seconds},
+                         {"virtualSeconds", double(result.virtual_ms) / 1000},
+                         {"restarts", result.restarts},
+                         {"dropped", result.dropped},
+                         {"model", Hex(closed.model)}});
+  if (hostility.count > 0) {
+    done.Set("hostile", Json::Object{{"participants", hostility.count},
+                                     {"mode", command.hostile_mode},
+                                     {"attack", AttackText(hostility.attack)},
+                                     {"updatesCounted", result.HostileCounted()}});
+  }
+  if (!result.given_up.empty()) done.Set("givenUp", result.given_up);
+  output.Object(done);
+  const std::string verdict = !result.given_up.empty() ? output.Red(result.given_up)
+                              : !wanted                ? output.Green("all rounds are done")
+                              : result.target_reached  ? output.Green("the target is reached")
+                                                       : output.Red("the target was missed");
   output.Line("");
   output.Line(StrCat(output.Bold(federation.name), ": ", verdict, ": ", ScoreText(closed),
                      " after ", closed.round, " rounds, ", HumanSeconds(seconds)));
@@ -101,8 +130,11 @@ Result<int> Run(const SimulateCommand& command) {
   output.Line(StrCat("  in all: up ", HumanBytes(result.uplink_bytes), ", down ",
                      HumanBytes(result.downlink_bytes), "; model ",
                      Hex(closed.model).substr(0, 16)));
+  if (hostility.count > 0)
+    output.Line(StrCat("  hostile: ", result.HostileCounted(), " of ", result.claims.size(),
+                       " updates that counted"));
   if (!command.save.empty()) output.Line(StrCat("  the best model is in ", command.save));
-  return wanted && !result.target_reached ? kExitMissed : kExitGood;
+  return (wanted && !result.target_reached) || !result.given_up.empty() ? kExitMissed : kExitGood;
 }
 
 }  // namespace linnet

@@ -15,6 +15,8 @@ const rows = {
   'fedavgm.json': {data: 'strokes?writers=0-39', clients: 8, above: 0.5},
   'fedadam.json': {data: 'strokes?writers=0-39', clients: 8, above: 0.3},
   'cnn.json': {data: 'strokes?writers=0-7&per=20', clients: 8, rounds: 1, above: 0.1},
+  'ditto.json': {data: 'strokes?writers=0-39&per=40', clients: 8, partition: 'shards:2', above: 0.7},
+  'fedrep.json': {data: 'strokes?writers=0-39&per=40', clients: 8, partition: 'shards:2', above: 0.7},
   'csv.json': {data: csv, clients: 4, above: 0.5},
   'mnist.json': {data: `mnist:${mnist}`, clients: 100, above: 0.7, skip: withoutMnist},
   'mnist-noniid.json': {data: `mnist:${mnist}`, clients: 100, partition: 'shards:2', above: 0.15, skip: withoutMnist},

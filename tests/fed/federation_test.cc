@@ -62,7 +62,8 @@ const Refused kRefused[] = {
      "train.learningrate: unknown key; the nearest known one is train.learningRate (here: "
      "optimizer, "
      "learningRate, schedule, momentum, beta1, beta2, epsilon, weightDecay, decayWeightsOnly, "
-     "clipNorm, clipValue, proximal, batchSize, epochs, maxSteps, personal)"},
+     "clipNorm, clipValue, proximal, batchSize, epochs, maxSteps, personal, "
+     "personalEpochs, ditto)"},
     {"UnknownDeepKey", Small(R"("round": {"target": {"metrik": "loss"}})"),
      "round.target.metrik: unknown key; the nearest known one is round.target.metric (here: "
      "metric, "

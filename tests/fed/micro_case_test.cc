@@ -26,13 +26,14 @@ Model OneWeight() {
 void TrainQuadratic(TrainWork& work, int k, int steps) {
   ASSERT_TRUE(work.Prepare());
   const TrainOptions options = Must(TrainWork::Options(work.settings, work.task));
-  double y = double{work.start()[0]};
+  double y = double{work.start()[0]}, velocity = 0;
   const GradientTerms& terms = work.terms();
   for (int step = 0; step < steps; ++step) {
     double gradient = kCurvature[k] * (y - kOptimum[k]);
     if (!terms.constant.empty()) gradient += double{terms.constant[0]};
     if (!terms.anchor.empty()) gradient += double{options.proximal} * (y - double{terms.anchor[0]});
-    y -= kRate * gradient;
+    velocity = double{options.momentum} * velocity + gradient;
+    y -= kRate * velocity;
   }
   work.parameters = {static_cast<float>(y)};
   work.examples = 1;
@@ -45,6 +46,7 @@ struct MicroCase {
   const char *name, *strategy, *config;
   int steps[2];
   double wanted[3], limit;
+  float momentum = 0;
 };
 
 // w after each round. `participants_know` = false: they train as plain SGD does, and the server
@@ -65,6 +67,8 @@ std::vector<double> RunRounds(const MicroCase& row, int rounds, bool participant
       TrainWork work;
       work.base = model;
       work.settings.learning_rate = static_cast<float>(kRate);
+      work.settings.optimizer = row.momentum > 0 ? "momentum" : "sgd";
+      work.settings.momentum = row.momentum;
       work.codec = {CodecKind::kF32, 32};
       work.task = task.task;
       work.layout = host->layout();
@@ -109,6 +113,14 @@ const MicroCase kCases[] = {
     {"fednova", "fednova", "{}", {2, 5}, {.322784, .487715649344, .571990114483}, .6600440869},
     {"scaffold (2,2)", "scaffold", "{}", {2, 2}, {.32, .5312, .652352}, .8},
     {"scaffold (5,5)", "scaffold", "{}", {5, 5}, {.46112, .697709144, .785305408756}, .8},
+    {"scaffold (2,2), momentum", "scaffold", "{}", {2, 2}, {.42, .6384, .733824}, .8, .5f},
+    {"scaffold (2,5), momentum",
+     "scaffold",
+     "{}",
+     {2, 5},
+     {.58802, .7400146004062, .7817026317169},
+     .8,
+     .5f},
     {"feddyn", "feddyn", R"({"alpha":1})", {2, 2}, {.6, .942, 1.03518}, .8},
 };
 

@@ -119,5 +119,50 @@ TEST(PersonalTest, TensorsThatDoNotTravelStayWithTheirParticipant) {
   }
 }
 
+// Participants with two digits each, judged on their own held-out rows.
+SimulationResult RunSkewed(const char* train) {
+  SimulationOptions options = StrokesSimulation(
+      StrCat(R"({"name": "p", "model": {"builtin": "mlp-256-128"}, "upload": {"codec": "f32"},)",
+             R"( "train": {"learningRate": 0.1, "epochs": 2)", train,
+             R"(}, "round": {"cohort": 8, "minimum": 8, "maxRounds": 6}})"),
+      1, 1, 3);
+  const auto data = std::make_shared<Dataset>(
+      MakeStrokes({.seed = 1, .first_writer = 0, .last_writer = 39, .per_writer = 20}));
+  options.clients = Must(Partition(data, "shards:2", 8, SeedFromInt(1)));
+  options.evaluation = nullptr;
+  return Must(Simulate(std::move(options)));
+}
+
+TEST(PersonalTest, OnDifferentDataOnesOwnModelIsBetterThanTheCommonOne) {
+  const SimulationResult common = RunSkewed("");
+  const SimulationResult ditto = RunSkewed(R"(, "ditto": 0.1)");
+  const SimulationResult fed_rep = RunSkewed(R"(, "personal": ["dense3.*"], "personalEpochs": 2)");
+  const double accuracy = common.history.back().accuracy;
+  EXPECT_LT(accuracy, 0.85);
+  EXPECT_GT(ditto.history.back().accuracy, accuracy + 0.1);
+  EXPECT_GT(fed_rep.history.back().accuracy, accuracy + 0.1);
+  // What each trains for itself does not touch what all train together.
+  EXPECT_EQ(*common.model, *ditto.model);
+  EXPECT_NE(*common.model, *fed_rep.model);
+  for (const auto& participant : ditto.participants)
+    EXPECT_EQ(participant.values.at("p/personal").size(),
+              Must(LoadModel(*ditto.model)).parameters.size());
+}
+
+TEST(PersonalTest, StrongerTiesToTheCommonModelLeaveLessOfOnesOwn) {
+  double distances[2];
+  for (const int strong : {0, 1}) {
+    const SimulationResult result = RunSkewed(strong ? R"(, "ditto": 5)" : R"(, "ditto": 0.1)");
+    const Model common = Must(LoadModel(*result.model));
+    const std::vector<float>& own = result.participants.front().values.at("p/personal");
+    distances[strong] = 0;
+    for (size_t i = 0; i < own.size(); ++i) {
+      const double d = double{own[i]} - double{common.parameters[i]};
+      distances[strong] += d * d;
+    }
+  }
+  EXPECT_LT(distances[1], distances[0] / 4);
+}
+
 }  // namespace
 }  // namespace linnet::testing
