@@ -7,6 +7,7 @@
 #include "kernels/dispatch.h"
 #include "kernels/tasks.h"
 #include "kernels/tile.h"
+#include "kernels/winograd.h"
 
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "kernels/conv.cc"
@@ -190,6 +191,7 @@ void PackConv2d(const Conv2dShape& s, const float* w, float* packed) {
     std::memcpy(packed, w, WeightsSize(s) * sizeof(float));
     return;
   }
+  if (IsWinograd(s)) return WinogradPack(s, w, packed);
   if (IsPointwise(s)) return PackB(w, s.out_channels, false, s.in_channels, s.out_channels, packed);
   const MicroKernels& micro = Micro();
   const size_t vectors = PanelVectors(micro, ForwardRows(s), ForwardColumns(s));
@@ -208,6 +210,7 @@ void Conv2d(const Conv2dArgs& args) {
   const Conv2dShape& s = args.shape;
   if (s.batch == 0 || OutSize(s) == 0) return;
   if (s.IsDepthwise()) return Depthwise(args);
+  if (IsWinograd(s)) return Winograd(args);
   const float* packed = args.w;
   if (IsPointwise(s)) {
     GemmArgs gemm = PointwiseArgs(s);
@@ -265,6 +268,7 @@ void Conv2dGradInput(const Conv2dGradInputArgs& args) {
   const Conv2dShape& s = args.shape;
   if (s.batch == 0 || InSize(s) == 0) return;
   if (s.IsDepthwise()) return DepthwiseGradInput(args);
+  if (IsWinograd(s) && HasTransposed(s)) return WinogradGradInput(args);
   if (IsPointwise(s)) {
     GemmArgs gemm = PointwiseArgs(s);
     gemm.n = s.in_channels;
@@ -360,6 +364,7 @@ void Conv2dGradWeights(const Conv2dGradWeightsArgs& args) {
   if (!args.accumulate) std::memset(args.dw, 0, WeightsSize(s) * sizeof(float));
   if (s.batch == 0 || InSize(s) == 0 || OutSize(s) == 0) return;
   if (s.IsDepthwise()) return DepthwiseGradWeights(args);
+  if (IsWinograd(s)) return WinogradGradWeights(args);
   if (IsPointwise(s)) {
     GemmArgs gemm = PointwiseArgs(s);
     gemm.k = gemm.m;
@@ -430,24 +435,49 @@ HWY_AFTER_NAMESPACE();
 
 #if HWY_ONCE
 namespace linnet {
+namespace {
+
+size_t DirectWorkspace(const Conv2dShape& s) {
+  const size_t grad_weights = Tail(s).Size(s) + kMaxTileLanes;
+  const size_t grad_input =
+      s.groups * GemmPackedSize(s.kernel_h * s.kernel_w * (s.out_channels / s.groups),
+                                s.in_channels / s.groups);
+  return HWY_MAX(Conv2dPackedSize(s), HWY_MAX(grad_weights, grad_input));
+}
+
+size_t WinogradWorkspace(const Conv2dShape& s, size_t workers) {
+  const WinogradPlan plan(s);
+  const size_t forward = plan.WeightsSize() + workers * plan.WorkerSize();
+  const size_t grad_weights = plan.parts * plan.WeightsSize() + workers * plan.WorkerSize();
+  size_t grad_input = DirectWorkspace(s);
+  if (HasTransposed(s)) {
+    const WinogradPlan back(Transposed(s));
+    grad_input = back.WeightsSize() + HWY_MAX(9 * back.in * back.out, workers * back.WorkerSize());
+  }
+  return HWY_MAX(forward, HWY_MAX(grad_weights, grad_input));
+}
+
+}  // namespace
 
 size_t Conv2dPackedSize(const Conv2dShape& s) {
   if (s.IsDepthwise()) return WeightsSize(s);
+  if (IsWinograd(s)) return WinogradPlan(s).WeightsSize();
   return s.groups * GemmPackedSize(s.WindowSize(), s.out_channels / s.groups);
 }
 
-size_t Conv2dWorkspace(const Conv2dShape& s) {
+size_t Conv2dWorkspace(const Conv2dShape& s, size_t workers) {
   if (s.IsDepthwise() || s.batch == 0 || OutSize(s) == 0) return 0;
   if (IsPointwise(s)) {
     const size_t m = s.batch * s.height * s.width, in = s.in_channels, out = s.out_channels;
     return HWY_MAX(GemmWorkspace(m, out, in),
                    HWY_MAX(GemmWorkspace(m, in, out), GemmWorkspace(in, out, m)));
   }
-  const size_t grad_weights = Tail(s).Size(s) + kMaxTileLanes;
-  const size_t grad_input =
-      s.groups * GemmPackedSize(s.kernel_h * s.kernel_w * (s.out_channels / s.groups),
-                                s.in_channels / s.groups);
-  return HWY_MAX(Conv2dPackedSize(s), HWY_MAX(grad_weights, grad_input));
+  if (IsWinograd(s)) return WinogradWorkspace(s, workers);
+  return DirectWorkspace(s);
+}
+
+size_t Conv2dPackedWorkspace(const Conv2dShape& s, size_t workers) {
+  return IsWinograd(s) ? workers * WinogradPlan(s).WorkerSize() : 0;
 }
 
 void FillConv(int64_t target, Kernels& table) { LINNET_FOR_TARGET(FillConv, target)(table); }

@@ -25,6 +25,11 @@ void PackB(const float* b, size_t ldb, bool trans_b, size_t k, size_t n, float* 
 void Depthwise(const Conv2dArgs& args);
 void DepthwiseGradWeights(const Conv2dGradWeightsArgs& args);
 void DepthwiseGradInput(const Conv2dGradInputArgs& args);
+// winograd.cc, for shapes that IsWinograd.
+void WinogradPack(const Conv2dShape& s, const float* w, float* packed);
+void Winograd(const Conv2dArgs& args);
+void WinogradGradWeights(const Conv2dGradWeightsArgs& args);
+void WinogradGradInput(const Conv2dGradInputArgs& args);  // those that HasTransposed
 
 namespace {
 

@@ -63,8 +63,10 @@ struct Conv2dShape {
   size_t WindowSize() const { return kernel_h * kernel_w * (in_channels / groups); }
   bool IsDepthwise() const { return groups == in_channels && out_channels == in_channels; }
 };
-// Floats of workspace for forward and both gradients.
-size_t Conv2dWorkspace(const Conv2dShape& shape);
+// Floats of workspace for forward and both gradients, on an executor with so many workers at most.
+size_t Conv2dWorkspace(const Conv2dShape& shape, size_t workers = 1);
+// Floats of workspace for forward with packed weights.
+size_t Conv2dPackedWorkspace(const Conv2dShape& shape, size_t workers = 1);
 // Floats of packed weights.
 size_t Conv2dPackedSize(const Conv2dShape& shape);
 
@@ -76,7 +78,9 @@ struct Conv2dArgs {
   const float* bias;      // null: none
   bool relu;              // y = max(0, .)
   float* y;
-  float* workspace;  // Conv2dWorkspace(shape) floats, 64-byte aligned, so below; none if packed_w
+  // 64-byte aligned: Conv2dWorkspace(shape, workers) floats, so below; Conv2dPackedWorkspace if
+  // packed_w.
+  float* workspace;
   Executor* executor = nullptr;
 };
 // dw (=|+=) the gradient of the weights; that of the bias is the caller's, as column_sums of dy.

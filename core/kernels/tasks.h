@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cstddef>
+#include <type_traits>
 
 #include "base/executor.h"
 
@@ -28,19 +29,24 @@ inline bool IsParallel(Executor* executor, size_t tasks) {
   return executor != nullptr && tasks > 1 && executor->Workers() > 1;
 }
 
-// Calls body(first unit, end unit) once for each task, on the executor's workers, or here where
-// that is null.
+// Calls body(first unit, end unit), or body(first unit, end unit, worker), once for each task, on
+// the executor's workers, or here where that is null.
 template <class Body>
 void RunTasks(Executor* executor, const Tasks& tasks, const Body& body) {
-  const auto run = [&tasks, &body](size_t task) {
+  const auto run = [&tasks, &body](size_t task, size_t worker) {
     const size_t first = task * tasks.per_task;
-    body(first, std::min(first + tasks.per_task, tasks.units));
+    const size_t end = std::min(first + tasks.per_task, tasks.units);
+    if constexpr (std::is_invocable_v<Body, size_t, size_t, size_t>) {
+      body(first, end, worker);
+    } else {
+      body(first, end);
+    }
   };
   if (IsParallel(executor, tasks.Count())) {
     // One reference fits into a std::function without allocation.
-    executor->Run(tasks.Count(), [&run](size_t task, size_t) { run(task); });
+    executor->Run(tasks.Count(), [&run](size_t task, size_t worker) { run(task, worker); });
   } else {
-    for (size_t task = 0; task < tasks.Count(); ++task) run(task);
+    for (size_t task = 0; task < tasks.Count(); ++task) run(task, 0);
   }
 }
 

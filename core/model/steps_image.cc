@@ -69,11 +69,10 @@ void RunCrop(const StepRun& r) {
                  r.Out());
 }
 
-uint64_t ConvWorkspace(const Step& step, size_t batch, size_t) {
-  if (step.packed) return 0;
+uint64_t ConvWorkspace(const Step& step, size_t batch, size_t workers) {
   Conv2dShape shape = std::get<Conv2dShape>(step.shape);
   shape.batch = batch;
-  return Conv2dWorkspace(shape);
+  return step.packed ? Conv2dPackedWorkspace(shape, workers) : Conv2dWorkspace(shape, workers);
 }
 
 // dx comes first, as in DenseGradient.

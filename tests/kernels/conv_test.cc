@@ -1,5 +1,6 @@
 #include <algorithm>
 
+#include "kernels/conv_reference.h"
 #include "kernels/guarded.h"
 #include "kernels/pool.h"
 
@@ -29,7 +30,7 @@ const Conv2dShape kShapes[] = {
      .width = 12,
      .in_channels = 32,
      .kernel_h = 3,
-     .kernel_w = 3,
+     .kernel_w = 2,
      .out_channels = 64},
     {.batch = 2,
      .height = 7,
@@ -311,42 +312,6 @@ const Conv2dShape kShapes[] = {
      .out_channels = 2},
 };
 
-std::string Name(const Conv2dShape& s) {
-  return testing::PrintToString(
-      std::vector<size_t>{s.batch, s.height, s.width, s.in_channels, s.kernel_h, s.kernel_w,
-                          s.out_channels, s.stride_h, s.stride_w, s.pad_top, s.pad_left,
-                          s.pad_bottom, s.pad_right, s.dilation_h, s.dilation_w, s.groups});
-}
-
-// Calls body(x index, w index, y index) for every product of the convolution.
-template <typename Body>
-void ForEachTerm(const Conv2dShape& s, const Body& body) {
-  const size_t in = s.in_channels / s.groups, out = s.out_channels / s.groups;
-  for (size_t b = 0; b < s.batch; ++b)
-    for (size_t oh = 0; oh < s.OutHeight(); ++oh)
-      for (size_t ow = 0; ow < s.OutWidth(); ++ow)
-        for (size_t kh = 0; kh < s.kernel_h; ++kh)
-          for (size_t kw = 0; kw < s.kernel_w; ++kw) {
-            const size_t ih = oh * s.stride_h + kh * s.dilation_h - s.pad_top;
-            const size_t iw = ow * s.stride_w + kw * s.dilation_w - s.pad_left;
-            if (ih >= s.height || iw >= s.width) continue;  // padding; negative wraps round
-            for (size_t ic = 0; ic < in; ++ic)
-              for (size_t oc = 0; oc < s.out_channels; ++oc)
-                body(((b * s.height + ih) * s.width + iw) * s.in_channels + oc / out * in + ic,
-                     ((kh * s.kernel_w + kw) * in + ic) * s.out_channels + oc,
-                     ((b * s.OutHeight() + oh) * s.OutWidth() + ow) * s.out_channels + oc);
-          }
-}
-
-struct Arrays {
-  template <typename Fill>
-  Arrays(const Conv2dShape& s, const Fill& fill)
-      : x(s.batch * s.height * s.width * s.in_channels, 1, fill),
-        w(s.WindowSize() * s.out_channels, 2, fill),
-        y(s.batch * s.OutHeight() * s.OutWidth() * s.out_channels, 3, fill),
-        workspace(Conv2dWorkspace(s), 0, [](size_t) { return 1e30f; }) {}
-  Guarded<float> x, w, y, workspace;
-};
 Arrays WholeNumbers(const Conv2dShape& s, Random& random) {
   return Arrays(s, [&](size_t) { return Whole(random, 4); });
 }
@@ -416,9 +381,18 @@ TEST_P(ConvTest, GradientOfInputIsExactOnWholeNumbers) {
 
 // Real numbers, whose sums depend on the order of their terms.
 TEST_P(ConvTest, BitsDoNotDependOnTheNumberOfThreads) {
-  const auto pool = MakePool(3);
+  constexpr size_t kWorkers = 3;
+  const auto pool = MakePool(kWorkers);
   const Conv2dShape shapes[] = {
       {.batch = 3,
+       .height = 26,
+       .width = 26,
+       .in_channels = 16,
+       .kernel_h = 3,
+       .kernel_w = 2,
+       .out_channels = 40},
+      // Winograd, with sums in several parts.
+      {.batch = 17,
        .height = 26,
        .width = 26,
        .in_channels = 16,
@@ -463,7 +437,7 @@ TEST_P(ConvTest, BitsDoNotDependOnTheNumberOfThreads) {
     std::vector<float> results[2];
     for (Executor* executor : {static_cast<Executor*>(nullptr), pool.get()}) {
       Random same(5);
-      Arrays arrays(s, [&](size_t) { return Spread(same, -8, 0); });
+      Arrays arrays(s, [&](size_t) { return Spread(same, -8, 0); }, kWorkers);
       Guarded<float> y(arrays.y.Values().size()), dx(arrays.x.Values().size());
       Guarded<float> dw(arrays.w.Values().size());
       k.conv2d({.shape = s,
