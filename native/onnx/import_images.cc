@@ -210,15 +210,63 @@ Status ReadLayerNorm(Call& call) {
   return call.Return(std::move(y));
 }
 
+// One value for each channel, or one for each group as opset 18 has it.
+Result<uint32_t> ChannelParam(Call& call, const Tensor* tensor, std::string_view what,
+                              int64_t channels, int64_t groups, float otherwise) {
+  const auto width = static_cast<uint32_t>(channels);
+  if (tensor == nullptr) return call.FilledParam(what, width, otherwise);
+  const int64_t count = tensor->count();
+  if (count != channels && count != groups) {
+    return Fail(Code::kInvalid, "its ", what, " is ", DimsText(tensor->dims), ", wanted ", channels,
+                " values");
+  }
+  std::vector<float> values(width);
+  for (size_t i = 0; i < width; ++i)
+    values[i] = tensor->Float(i / (width / static_cast<size_t>(count)));
+  return call.Param(*tensor, what, {width}, std::move(values));
+}
+
+Status ReadInstanceNorm(Call& call) {
+  LINNET_TRY(const View* x, call.Activation(0));
+  LINNET_TRY(const Tensor* scale, call.Constant(1, "scale"));
+  LINNET_TRY(const Tensor* shift, call.Constant(2, "bias"));
+  const int64_t channels = x->rank() < 2 ? 0 : x->size(1);
+  return ReturnGroupNorm(call, *x, channels, call.Float("epsilon", 1e-5f), scale, shift);
+}
+
+Status ReadGroupNorm(Call& call) {
+  LINNET_TRY(const View* x, call.Activation(0));
+  LINNET_TRY(const Tensor* scale, call.Constant(1, "scale"));
+  LINNET_TRY(const Tensor* shift, call.Constant(2, "bias"));
+  return ReturnGroupNorm(call, *x, call.Int("num_groups", 0), call.Float("epsilon", 1e-5f), scale,
+                         shift);
+}
+
 constexpr OpRow kOps[] = {{"MaxPool", ReadMaxPool},
                           {"AveragePool", ReadAveragePool},
                           {"GlobalAveragePool", ReadGlobalAveragePool},
                           {"GlobalMaxPool", ReadGlobalMaxPool},
                           {"Pad", ReadPad},
                           {"BatchNormalization", ReadBatchNorm},
-                          {"LayerNormalization", ReadLayerNorm}};
+                          {"LayerNormalization", ReadLayerNorm},
+                          {"InstanceNormalization", ReadInstanceNorm},
+                          {"GroupNormalization", ReadGroupNorm}};
 
 }  // namespace
+
+Status ReturnGroupNorm(Call& call, const View& x, int64_t groups, float epsilon,
+                       const Tensor* scale, const Tensor* shift) {
+  LINNET_TRY(const Image image, OpenImage(call, x));
+  const int64_t channels = image.view.stored[2];
+  if (groups < 1 || channels % groups != 0) {
+    return Fail(Code::kInvalid, "it has ", groups, " groups for ", channels, " channels");
+  }
+  LINNET_TRY(const uint32_t scales, ChannelParam(call, scale, "scale", channels, groups, 1));
+  LINNET_TRY(const uint32_t shifts, ChannelParam(call, shift, "shift", channels, groups, 0));
+  LINNET_TRY(View y, call.builder.Emit(Op::kGroupNorm, {&image.view}, {scales, shifts},
+                                       {static_cast<uint32_t>(groups), Bits(epsilon)}));
+  return call.Return(CloseImage(std::move(y), image.spatial));
+}
 
 std::span<const OpRow> ImageOps() { return kOps; }
 

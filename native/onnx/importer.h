@@ -26,8 +26,10 @@ using Value = std::variant<Tensor, View>;
 struct Fusion {
   Op op = Op::kGelu;
   std::string input;         // the name of the value that it works on
-  std::string scale, shift;  // layer_norm; "" = ones, zeros
+  std::string scale, shift;  // layer_norm, group_norm; "" = ones, zeros
   float epsilon = 0;
+  int64_t groups = 0;      // group_norm
+  std::string shape = {};  // group_norm: of what comes out
 };
 
 struct ImportState {
@@ -109,6 +111,9 @@ Result<Tensor> QuantizeConstant(Call& call);
 Result<Tensor> DequantizeConstant(Call& call);
 // Gather of a computed value.
 Status GatherSlice(Call& call);
+// Group norm of x [n, c, spatial...]; null for ones and zeros.
+Status ReturnGroupNorm(Call& call, const View& x, int64_t groups, float epsilon,
+                       const Tensor* scale, const Tensor* shift);
 
 // The results of a node all of whose inputs are constants. kUnsupported for other operators.
 Status Fold(Call& call);

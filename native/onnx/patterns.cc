@@ -48,6 +48,21 @@ class Matcher {
     const Tensor* tensor = Constant(name);
     return tensor != nullptr && tensor->dims.size() == 1;
   }
+  // A constant that is known when the pattern is read: perhaps with axes of size 1 put in.
+  bool IsChannels(const std::string& name) const {
+    const Tensor* tensor = Constant(name);
+    if (tensor == nullptr) {
+      const int maker = Maker(name);
+      return is(maker, "Unsqueeze") && IsVector(node(maker).input(0));
+    }
+    return CountOf(tensor->dims) > 0 &&
+           std::ranges::count_if(tensor->dims, [](int64_t size) { return size != 1; }) <= 1;
+  }
+  bool IsAll(const std::string& name, float value) const {
+    const Tensor* tensor = Constant(name);
+    if (tensor == nullptr || tensor->integer) return false;
+    return std::ranges::all_of(tensor->floats, [&](float each) { return each == value; });
+  }
   bool MeansLastAxis(int i) const {
     if (!is(i, "ReduceMean") || node(i).input_size() < 1) return false;
     for (const AttributeProto& attribute : node(i).attribute()) {
@@ -82,7 +97,7 @@ bool MatchGelu(const Matcher& m, int erf, Fusion& fusion, std::vector<int>& node
   const int first = m.Reader(plus);
   if (!m.is(first, "Mul")) return false;
   const std::string other = m.Other(first, m.node(plus).output(0));
-  fusion = {.op = Op::kGelu, .input = x, .scale = {}, .shift = {}, .epsilon = 0};
+  fusion = {.op = Op::kGelu, .input = x, .scale = {}, .shift = {}, .epsilon = 0, .groups = 0};
   nodes = {inner, erf, plus, first};
   const int half = m.Maker(other);
   if (m.is(half, "Mul") && m.Reader(half) == first && m.IsNumber(m.Other(half, x), 0.5)) {
@@ -122,8 +137,12 @@ bool MatchLayerNorm(const Matcher& m, int root, Fusion& fusion, std::vector<int>
   const int over = m.Reader(root);
   if (!m.is(over, "Div") || m.node(over).input_size() != 2 || m.node(over).input(0) != centred)
     return false;
-  fusion = {
-      .op = Op::kLayerNorm, .input = x, .scale = {}, .shift = {}, .epsilon = epsilon->Float(0)};
+  fusion = {.op = Op::kLayerNorm,
+            .input = x,
+            .scale = {},
+            .shift = {},
+            .epsilon = epsilon->Float(0),
+            .groups = 0};
   nodes = {centre, minus, square, mean, plus, root, over};
   const int times = m.Reader(over);
   if (!m.is(times, "Mul") || !m.IsVector(m.Other(times, m.node(over).output(0)))) return true;
@@ -136,13 +155,50 @@ bool MatchLayerNorm(const Matcher& m, int root, Fusion& fusion, std::vector<int>
   return true;
 }
 
+// The groups of channels as those of an instance norm: reshaped to [batch, groups, rest] and back,
+// then a scale and a shift for each channel.
+bool MatchGroupNorm(const Matcher& m, int norm, Fusion& fusion, std::vector<int>& nodes) {
+  if (!m.is(norm, "InstanceNormalization") || m.node(norm).input_size() != 3) return false;
+  const int before = m.Maker(m.node(norm).input(0)), after = m.Reader(norm);
+  if (!m.is(before, "Reshape") || m.Reader(before) != norm || !m.is(after, "Reshape") ||
+      m.node(before).input_size() != 2 || !m.IsAll(m.node(norm).input(1), 1) ||
+      !m.IsAll(m.node(norm).input(2), 0)) {
+    return false;
+  }
+  const Tensor* dims = m.Constant(m.node(before).input(1));
+  if (dims == nullptr || !dims->integer || dims->integers.size() != 3 || dims->Integer(1) <= 0 ||
+      dims->Integer(2) != -1) {
+    return false;
+  }
+  fusion = {.op = Op::kGroupNorm,
+            .input = m.node(before).input(0),
+            .scale = {},
+            .shift = {},
+            .epsilon = 1e-5f,
+            .groups = dims->Integer(1),
+            .shape = m.node(after).input_size() == 2 ? m.node(after).input(1) : ""};
+  for (const AttributeProto& attribute : m.node(norm).attribute()) {
+    if (attribute.name() == "epsilon") fusion.epsilon = attribute.f();
+  }
+  nodes = {before, norm, after};
+  const int times = m.Reader(after);
+  if (!m.is(times, "Mul") || !m.IsChannels(m.Other(times, m.node(after).output(0)))) return true;
+  fusion.scale = m.Other(times, m.node(after).output(0));
+  nodes.push_back(times);
+  const int plus = m.Reader(times);
+  if (!m.is(plus, "Add") || !m.IsChannels(m.Other(plus, m.node(times).output(0)))) return true;
+  fusion.shift = m.Other(plus, m.node(times).output(0));
+  nodes.push_back(plus);
+  return true;
+}
+
 // x sigmoid(x)
 bool MatchSilu(const Matcher& m, int gate, Fusion& fusion, std::vector<int>& nodes) {
   if (!m.is(gate, "Sigmoid") || m.node(gate).input_size() != 1) return false;
   const int times = m.Reader(gate);
   const std::string x = m.node(gate).input(0);
   if (!m.is(times, "Mul") || m.Other(times, m.node(gate).output(0)) != x) return false;
-  fusion = {.op = Op::kSilu, .input = x, .scale = {}, .shift = {}, .epsilon = 0};
+  fusion = {.op = Op::kSilu, .input = x, .scale = {}, .shift = {}, .epsilon = 0, .groups = 0};
   nodes = {gate, times};
   return true;
 }
@@ -157,7 +213,7 @@ Fusions FindFusions(const GraphProto& graph, const ImportState& state) {
     Fusion fusion;
     std::vector<int> nodes;
     if (!MatchGelu(matcher, i, fusion, nodes) && !MatchLayerNorm(matcher, i, fusion, nodes) &&
-        !MatchSilu(matcher, i, fusion, nodes)) {
+        !MatchGroupNorm(matcher, i, fusion, nodes) && !MatchSilu(matcher, i, fusion, nodes)) {
       continue;
     }
     for (const int node : nodes) fusions.replaced[static_cast<size_t>(node)] = true;
@@ -167,10 +223,44 @@ Fusions FindFusions(const GraphProto& graph, const ImportState& state) {
   return fusions;
 }
 
+namespace {
+
+// A group norm that gives its groups back as x has them; its scale and shift are of the channels.
+Status ReadGroups(Call& call, const View& x, const Fusion& fusion) {
+  const auto tensor = [&](const std::string& name) -> const Tensor* {
+    const auto found = call.state.values.find(name);
+    return found == call.state.values.end() ? nullptr : std::get_if<Tensor>(&found->second);
+  };
+  const Tensor* shape = tensor(fusion.shape);
+  bool fits = shape != nullptr && shape->count() == static_cast<int64_t>(x.rank());
+  for (size_t i = 1; fits && i < x.rank(); ++i) {
+    const int64_t size = shape->Integer(i);
+    fits = size == x.size(i) || size == 0 || size == -1;
+  }
+  if (!fits) {
+    return Fail(Code::kUnsupported, "it reshapes the groups of ", DimsText(x.dims()),
+                " to another shape");
+  }
+  for (const std::string& name : {fusion.scale, fusion.shift}) {
+    const Tensor* vector = tensor(name);
+    if (vector == nullptr || vector->count() == 1) continue;
+    const size_t behind = x.rank() - 2, rank = vector->dims.size();
+    if (rank <= behind || vector->dims[rank - 1 - behind] != vector->count()) {
+      return Fail(Code::kUnsupported, "it scales or shifts groups by ", DimsText(vector->dims),
+                  ", supported is a value for each channel");
+    }
+  }
+  return ReturnGroupNorm(call, x, fusion.groups, fusion.epsilon, tensor(fusion.scale),
+                         tensor(fusion.shift));
+}
+
+}  // namespace
+
 Status ReadFusion(Call& call, const Fusion& fusion) {
   const auto found = call.state.values.find(fusion.input);
   const View* x = found == call.state.values.end() ? nullptr : std::get_if<View>(&found->second);
   if (x == nullptr || x->rank() == 0) return Fail(Code::kUnsupported, "it works on a constant");
+  if (fusion.op == Op::kGroupNorm) return ReadGroups(call, *x, fusion);
   if (fusion.op != Op::kLayerNorm) {
     std::vector<uint32_t> attributes;
     if (fusion.op == Op::kGelu) attributes = {0};
