@@ -64,7 +64,8 @@ for (const name of ['mlp', 'cnn', 'group-norm', 'gru-bidirectional', 'attention'
     const lines = rows.map((row, i) => `${row.join(',')},${i % classes}`);
     writeFileSync(file('p.csv'), [`${rows[0].map((_, i) => `f${i}`).join(',')},kind`, ...Array.from({length: 30}, (_, i) => lines[i % 3])].join('\n'));
     writeFileSync(file('rows.csv'), rows.map((row) => row.join(',')).join('\n'));
-    linnet('train', file('p.linnet'), '--data', `csv:${file('p.csv')}?label=kind`, '--scale', 'none', '--steps', '200', '--lr', '0.01', '--save', file('q.linnet'));
+    const source = `csv:${file('p.csv')}?label=kind`;
+    linnet('train', file('p.linnet'), '--data', source, '--validate', source, '--scale', 'none', '--steps', '100', '--lr', '0.01', '--save', file('q.linnet'));
     linnet('model', 'export', file('q.linnet'), '--output', file('q.onnx'));
     const own = linnet('infer', file('q.linnet'), '--input', file('rows.csv'), '--top', '10', '--json').trim().split('\n').map((line) => JSON.parse(line));
     const {InferenceSession, Tensor} = createRequire(join(packages, 'x.js'))('onnxruntime-node');
