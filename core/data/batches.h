@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <optional>
+#include <span>
 #include <vector>
 
 #include "base/crypto.h"
@@ -27,6 +28,8 @@ class Batches {
 
   // Good until the next call.
   Batch Next();
+  // As so many calls of Next, without reading a row.
+  void Skip(uint64_t batches);
   // Passes that have ended, and rows given of the current one.
   uint64_t pass() const { return pass_; }
   size_t position() const { return position_; }
@@ -34,6 +37,9 @@ class Batches {
   size_t batch() const { return batch_; }
 
  private:
+  // The rows of the next batch.
+  std::span<const uint32_t> Advance();
+
   DataView view_;
   size_t batch_;
   std::optional<Seed> seed_;

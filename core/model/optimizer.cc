@@ -116,6 +116,14 @@ void Optimizer::ApplyTo(const Range& range, float* gradient, float* parameters) 
   }
 }
 
+void Optimizer::SetState(uint64_t steps, std::span<const float> first,
+                         std::span<const float> second) {
+  LINNET_CHECK(first.size() == first_.size() && second.size() == second_.size());
+  std::ranges::copy(first, first_.span().begin());
+  std::ranges::copy(second, second_.span().begin());
+  step_ = steps;
+}
+
 void Optimizer::Reset() {
   std::ranges::fill(first_.span(), 0.0f);
   std::ranges::fill(second_.span(), 0.0f);

@@ -37,6 +37,11 @@ class Optimizer {
   void CountStep() { ++step_; }
   // Forgets the state: momentum, moments and the number of steps.
   void Reset();
+  // The velocity or the two moments, empty where the optimizer has none; in layout order.
+  std::span<const float> first() const { return first_.span(); }
+  std::span<const float> second() const { return second_.span(); }
+  // Goes on from such a state behind so many steps; the sizes are those of this optimizer's.
+  void SetState(uint64_t steps, std::span<const float> first, std::span<const float> second);
   // Each term is empty or has one value for each parameter.
   void SetTerms(const GradientTerms& terms) { terms_ = terms; }
   void set_learning_rate(float learning_rate) { options_.learning_rate = learning_rate; }

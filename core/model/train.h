@@ -11,6 +11,7 @@
 #include "kernels/kernels.h"
 #include "model/model.h"
 #include "model/options.h"
+#include "model/train_state.h"
 
 namespace linnet {
 
@@ -59,6 +60,11 @@ class Trainer {
   virtual double Gradient(const float* x, const int32_t* y, size_t batch, std::span<float> out) = 0;
   virtual double GradientValues(const float* x, const float* targets, size_t batch,
                                 std::span<float> out) = 0;
+  // A copy of what the next step depends on, without a note.
+  virtual TrainState State() const = 0;
+  // Goes on from there: the next step has the bits it would have had. kInvalid unless the state is
+  // of this graph and kind of optimizer.
+  virtual Status SetState(const TrainState& state) = 0;
   virtual MemoryReport memory() const = 0;
   size_t arena_bytes() const { return memory().arena; }
 };

@@ -45,6 +45,30 @@ class PlannedTrainer final : public Trainer {
       gradients_ = AlignedBuffer<float>(parameters_.size());
     }
   }
+  TrainState State() const override {
+    const auto copy = [](std::span<const float> values) {
+      return std::vector<float>(values.begin(), values.end());
+    };
+    return {.steps = steps_,
+            .parameters = copy(parameters_.span()),
+            .first = copy(optimizer_.first()),
+            .second = copy(optimizer_.second()),
+            .note = {}};
+  }
+  Status SetState(const TrainState& state) override {
+    const size_t wanted[] = {parameters_.size(), optimizer_.first().size(),
+                             optimizer_.second().size()};
+    const size_t found[] = {state.parameters.size(), state.first.size(), state.second.size()};
+    if (!std::ranges::equal(wanted, found)) {
+      return Fail(Code::kInvalid, "the state has ", found[0], " parameters and ", found[1], " and ",
+                  found[2], " values of the optimizer, this training has ", wanted[0], ", ",
+                  wanted[1], " and ", wanted[2]);
+    }
+    std::ranges::copy(state.parameters, parameters_.span().begin());
+    optimizer_.SetState(state.steps, state.first, state.second);
+    steps_ = state.steps;
+    return {};
+  }
   MemoryReport memory() const override {
     return {.parameters = parameters_.size() * sizeof(float),
             .gradients = gradients_.size() * sizeof(float),

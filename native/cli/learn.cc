@@ -63,8 +63,14 @@ void AddTrain(CLI::App& app, TrainCommand& c) {
       ->capture_default_str();
   sub->add_option("--clip-value", c.clip_value, "The same for each element of it");
   sub->add_option("--seed", c.seed, "The same seed gives the same bits")->capture_default_str();
-  sub->add_option("--save", c.save, "Keep the best model so far in this .linnet file");
-  sub->add_flag("--resume", c.resume, "Begin with the model in the file of --save, if it is there");
+  sub->add_option(
+      "--save", c.save,
+      "Keep the best model so far in this .linnet file, and what --resume needs beside it in "
+      "FILE.state");
+  sub->add_flag(
+      "--resume", c.resume,
+      "Go on where the training into the file of --save stopped, if it is there: with the "
+      "same data, --seed, --batch and --optimizer to the same bits");
   sub->add_option("--target", c.target, "Stop when this validation accuracy is reached, e.g. 0.97")
       ->check(CLI::Range(0.0, 1.0));
   sub->add_option("--target-loss", c.target_loss,

@@ -17,10 +17,13 @@
 #include "native/cli/learn.h"
 #include "native/cli/output.h"
 #include "native/cli/setup.h"
+#include "native/store/mapped_file.h"
 #include "native/store/state_folder.h"
 
 namespace linnet {
 namespace {
+
+constexpr size_t kMaxStateBytes = size_t{1} << 32;
 
 volatile std::sig_atomic_t interrupted = 0;
 
@@ -135,6 +138,18 @@ class Training {
   Result<int> Run();
 
  private:
+  // What --resume goes on from, if there is such a file.
+  Status Resume(Trainer& trainer, Batches& batches);
+  Status KeepState(const Trainer& trainer) const;
+  std::string StatePath() const { return command_.save + ".state"; }
+  // What a state must have in common with the training that goes on from it.
+  Json::Object Setting() const {
+    return {{"model", model_->graph.name},
+            {"optimizer", command_.optimizer},
+            {"batch", command_.batch},
+            {"seed", command_.seed},
+            {"rows", parts_.train.size()}};
+  }
   Status Validate(Trainer& trainer, uint64_t steps);
   void ShowProgress(const Batches& batches, uint64_t steps);
   bool HasAccuracy() const { return model_->graph.loss != Loss::kMse; }
@@ -156,6 +171,7 @@ class Training {
   bool by_loss_;
   Clock clock_;
   uint64_t examples_ = 0, steps_in_all_ = 0;  // since the last validation; to come
+  uint64_t steps_ = 0;
   double seconds_ = 0, loss_sum_ = 0, shown_ = 0;
   Metrics metrics_;  // of the last validation
   double best_ = -std::numeric_limits<double>::infinity();
@@ -213,6 +229,47 @@ Status Training::Validate(Trainer& trainer, uint64_t steps) {
   return {};
 }
 
+Status Training::KeepState(const Trainer& trainer) const {
+  TrainState state = trainer.State();
+  Json::Object note = Setting();
+  note.emplace_back("best", best_);
+  note.emplace_back("bestStep", best_step_);
+  state.note = Json(std::move(note)).Dump();
+  return ReplaceFile(StatePath(), SaveTrainState(state));
+}
+
+Status Training::Resume(Trainer& trainer, Batches& batches) {
+  if (!command_.resume || !std::filesystem::exists(command_.save) ||
+      !std::filesystem::exists(StatePath())) {
+    return {};
+  }
+  LINNET_TRY(const MappedFile file, MappedFile::Open(StatePath(), kMaxStateBytes));
+  const auto state = LoadTrainState(file.bytes());
+  if (!state) return Annotate(state.error(), StatePath());
+  const auto note = Json::Parse(state->note);
+  if (!note) return Annotate(note.error(), StatePath());
+  for (const auto& [key, here] : Setting()) {
+    const Json* there = note->Find(key);
+    if (there != nullptr && there->Dump() == here.Dump()) continue;
+    return Fail(Code::kInvalid, StatePath(), " is of a training with ", key, " ",
+                there == nullptr ? "unknown" : there->Dump(), ", this one has ", here.Dump(),
+                "; without that file --resume begins anew with the model in ", command_.save);
+  }
+  if (state->steps >= steps_in_all_) {
+    return Fail(Code::kInvalid, StatePath(), " has made ", state->steps,
+                " steps, wanted fewer than the ", steps_in_all_, " of --steps or --epochs");
+  }
+  if (const Status set = trainer.SetState(*state); !set) return Annotate(set.error(), StatePath());
+  const Json *best = note->Find("best"), *step = note->Find("bestStep");
+  if (best != nullptr && best->is_number() && step != nullptr && step->is_number()) {
+    best_ = best->as_double();
+    best_step_ = static_cast<uint64_t>(step->as_double());
+  }
+  batches.Skip(state->steps);
+  steps_ = state->steps;
+  return {};
+}
+
 Result<int> Training::Run() {
   LINNET_TRY_STATUS(CheckFit(model_->graph, *parts_.train.data));
   LINNET_TRY_STATUS(CheckFit(model_->graph, *parts_.validation.data));
@@ -228,13 +285,15 @@ Result<int> Training::Run() {
              Trainer::Create(model_->graph, options, batches.batch(), BestKernels(), pool_.get()));
   std::ranges::copy(model_->parameters, trainer->parameters().begin());
   steps_in_all_ = StepsInAll(batches);
+  LINNET_TRY_STATUS(Resume(*trainer, batches));
   output_.Line(StrCat(output_.Bold(DescribeModel(model_->graph)), ": ", batches.rows(),
                       " examples, validated on ", parts_.validation.size(), ", ",
                       settings.optimizer, ", rate ", Short(settings.learning_rate), ", batch ",
-                      batches.batch(), ", ", steps_in_all_, " steps, seed ", command_.seed));
+                      batches.batch(), ", ", steps_in_all_, " steps, seed ", command_.seed,
+                      steps_ > 0 ? StrCat(", from step ", steps_) : ""));
 
   const InterruptGuard guard;
-  uint64_t steps = 0;
+  uint64_t steps = steps_;
   bool reached = false;
   clock_ = Clock();
   while (steps < steps_in_all_ && !reached && !interrupted) {
@@ -252,9 +311,13 @@ Result<int> Training::Run() {
     const bool due = command_.every > 0 ? steps % command_.every == 0 : batches.pass() > pass;
     if (!due && steps < steps_in_all_) continue;
     LINNET_TRY_STATUS(Validate(*trainer, steps));
+    if (!command_.save.empty()) LINNET_TRY_STATUS(KeepState(*trainer));
     reached = ReachesTarget();
   }
-  if (interrupted && examples_ > 0) LINNET_TRY_STATUS(Validate(*trainer, steps));
+  if (interrupted && examples_ > 0) {
+    LINNET_TRY_STATUS(Validate(*trainer, steps));
+    if (!command_.save.empty()) LINNET_TRY_STATUS(KeepState(*trainer));
+  }
 
   const bool wanted = command_.target || command_.target_loss;
   Json done = Json::Object{{"done", true},

@@ -50,9 +50,13 @@ test('a model is trained, kept, scored and asked', (t) => {
   assert.equal(score.code, 0, score.err);
   assert.equal(score.events[0].examples, 500);
   assert.equal(score.events[0].confusion.flat().reduce((a, b) => a + b), 500);
-  const further = run(['train', 'mlp-256-128', '--data', 'strokes?writers=0-19', '--steps', '20', '--save', saved, '--resume', '--json']);
+  const further = run(['train', 'mlp-256-128', '--data', 'strokes?writers=0-19', '--epochs', '5', '--save', saved, '--resume', '--json']);
   assert.equal(further.code, 0, further.err);
-  assert.ok(further.events[0].loss < trained.events[0].loss, 'it goes on from the file');
+  assert.ok(further.events[0].loss < trained.events[0].loss && further.events[0].step === done.steps * 5 / 4, 'it goes on from the file');
+  const enough = run(['train', 'mlp-256-128', '--data', 'strokes?writers=0-19', '--epochs', '5', '--save', saved, '--resume']);
+  assert.match(enough.err, /has made \d+ steps, wanted fewer than the \d+ of --steps or --epochs/);
+  const other = run(['train', 'mlp-256-128', '--data', 'strokes?writers=0-19', '--epochs', '9', '--batch', '7', '--save', saved, '--resume']);
+  assert.match(other.err, /is of a training with batch 32, this one has 7/);
   const people = run(['train', 'softmax-regression', '--data', 'strokes?writers=0-9', '--epochs', '2', '--optimizer', 'sgd']);
   assert.match(people.out, /softmax-regression, 7850 parameters: 900 examples, validated on 100, sgd, rate 0.1/);
   assert.match(people.out, /step {6}58 {2}loss \d\.\d+ {2}validation \d\.\d+ {2}accuracy \d+\.\d+ %/);
@@ -103,6 +107,25 @@ test('models of symbols learn a text that repeats itself, and go on from a begin
     const more = run(['infer', saved, '--text', 'the quick brown fox ', '--length', '10', '--temperature', '0', '--json']);
     assert.equal(more.code, 0, more.err);
     assert.equal(more.events[0].text, 'jumps over', more.out);
+  }
+});
+
+test('a training that was stopped goes on to the same bits', (t) => {
+  const at = folder(t);
+  for (const optimizer of ['sgd', 'nesterov', 'adamw']) {
+    const train = (name, steps, ...more) => {
+      const saved = join(at, `${optimizer}-${name}.linnet`);
+      const {code, err} = run(['train', 'dscnn-small', '--data', 'strokes?writers=0-4', '--optimizer', optimizer, '--schedule', 'cosine:steps=40,end=0.1,warmup=5',
+        '--steps', `${steps}`, '--every', '12', '--save', saved, ...more]);
+      assert.equal(code, 0, err);
+      return [readFileSync(saved), readFileSync(`${saved}.state`)];
+    };
+    const whole = train('whole', 36);
+    train('parts', 12);
+    train('parts', 24, '--resume');
+    const parts = train('parts', 36, '--resume');
+    assert.ok(whole[0].equals(parts[0]), `${optimizer}: the best model`);
+    assert.ok(whole[1].equals(parts[1]), `${optimizer}: the state`);
   }
 });
 
