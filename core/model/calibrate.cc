@@ -16,44 +16,6 @@ constexpr size_t kBatch = 32;
 constexpr size_t kBins = 2048;
 constexpr double kTail = 0.001;
 
-// The model up to one of its values, flattened.
-Model UpTo(const Model& model, uint32_t value, const Shape& shape) {
-  const Graph& from = model.graph;
-  std::vector<bool> wanted(value + 1);
-  wanted[value] = true;
-  for (uint32_t i = value; i > 0; --i) {
-    if (!wanted[i]) continue;
-    for (const uint32_t input : from.nodes[i - 1].inputs) wanted[input] = true;
-  }
-  Model out;
-  out.graph.name = from.name;
-  out.graph.input_shape = from.input_shape;
-  out.graph.classes = static_cast<uint32_t>(ElementCount(shape));
-  std::vector<uint32_t> moved(value + 1), moved_params(from.params.size(), ~uint32_t{0});
-  for (uint32_t i = 1; i <= value; ++i) {
-    if (!wanted[i]) continue;
-    Node node = from.nodes[i - 1];
-    for (uint32_t& input : node.inputs) input = moved[input];
-    for (uint32_t& param : node.params) {
-      uint32_t& to = moved_params[param];
-      if (to == ~uint32_t{0}) {
-        to = static_cast<uint32_t>(out.graph.params.size());
-        ParamInfo info = from.params[param];
-        const float* values = model.parameters.data() + info.offset;
-        info.offset = out.parameters.size();
-        out.parameters.insert(out.parameters.end(), values, values + info.count);
-        out.graph.params.push_back(std::move(info));
-      }
-      param = to;
-    }
-    out.graph.nodes.push_back(std::move(node));
-    moved[i] = static_cast<uint32_t>(out.graph.nodes.size());
-  }
-  out.graph.nodes.push_back(
-      {.op = Op::kFlatten, .inputs = {moved[value]}, .params = {}, .attributes = {}});
-  return out;
-}
-
 // Calls body(values) for the values on each batch of examples.
 template <class Body>
 Status ForEachBatch(const Model& model, std::span<const float> x, const Kernels& kernels,

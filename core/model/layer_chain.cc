@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "model/ops.h"
+#include "model/quantize_parts.h"
 
 namespace linnet {
 namespace {
@@ -93,6 +94,50 @@ void SetTwoOfFour(const float* weights, ChainLayer& layer) {
 size_t ChainLayer::bytes() const {
   return 4 * (bias.size() + values.size() + starts.size() + indices.size()) + codes.size() +
          2 * scales.size();
+}
+
+std::optional<DenseTail> CutDenseTail(const Model& model) {
+  const Graph& graph = model.graph;
+  const Result<std::vector<Shape>> shapes = InferShapes(graph);
+  if (!shapes) return std::nullopt;
+  // The first node of the chain: the earliest dense or linear layer from which on each node reads
+  // the one before it alone.
+  size_t first = graph.nodes.size();
+  for (size_t i = graph.nodes.size(); i-- > 0;) {
+    const Node& node = graph.nodes[i];
+    if (node.inputs.size() != 1 || node.inputs[0] != i) break;
+    if (node.op == Op::kDense || node.op == Op::kLinear) {
+      if (ElementCount((*shapes)[i]) != graph.params[node.params[0]].shape[0]) break;
+      first = i;
+    } else if (node.op != Op::kRelu && node.op != Op::kFlatten && node.op != Op::kReshape &&
+               node.op != Op::kDropout) {
+      break;
+    }
+  }
+  if (first == 0 || first == graph.nodes.size()) return std::nullopt;
+  const Shape& cut = (*shapes)[first];
+  DenseTail out{.head = UpTo(model, static_cast<uint32_t>(first), cut), .chain = {}, .params = {}};
+  Graph& chain = out.chain.graph;
+  chain.name = graph.name;
+  chain.input_shape = {static_cast<uint32_t>(ElementCount(cut))};
+  chain.classes = graph.classes;
+  chain.loss = graph.loss;
+  for (size_t i = first; i < graph.nodes.size(); ++i) {
+    Node node = graph.nodes[i];
+    node.inputs[0] = static_cast<uint32_t>(i - first);
+    for (uint32_t& index : node.params) {
+      ParamInfo param = graph.params[index];
+      const auto begin = model.parameters.begin() + static_cast<ptrdiff_t>(param.offset);
+      param.offset = out.chain.parameters.size();
+      out.chain.parameters.insert(out.chain.parameters.end(), begin,
+                                  begin + static_cast<ptrdiff_t>(param.count));
+      out.params.push_back(index);
+      index = static_cast<uint32_t>(chain.params.size());
+      chain.params.push_back(std::move(param));
+    }
+    chain.nodes.push_back(std::move(node));
+  }
+  return out;
 }
 
 std::optional<LayerChain> LayerChain::Make(const Model& model, size_t max_batch,

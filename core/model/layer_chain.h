@@ -26,6 +26,14 @@ struct ChainLayer {
   size_t bytes() const;
 };
 
+// A model in two parts, where it ends in a chain of dense layers: `head` gives what `chain` takes.
+struct DenseTail {
+  Model head, chain;
+  std::vector<uint32_t> params;  // of each parameter of the chain, its index in the model
+};
+// Nothing where the whole model is such a chain or it ends in none.
+std::optional<DenseTail> CutDenseTail(const Model& model);
+
 class LayerChain {
  public:
   // Nothing unless the graph is a chain of dense, linear, relu, flatten, reshape and dropout with a

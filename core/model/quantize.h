@@ -93,8 +93,8 @@ class QuantizedPredictor {
                                                             size_t max_batch,
                                                             const Kernels& kernels,
                                                             Executor* executor = nullptr);
-  // A model in f32 with zeros (prune.h): where it is a chain of dense layers, each layer's weights
-  // take the sparse form that is fastest for them, or none.
+  // A model in f32 with zeros (prune.h): the weights of each layer of the chain of dense layers
+  // that it is or ends in take the sparse form that is fastest for them, or none.
   static Result<std::unique_ptr<QuantizedPredictor>> CreateSparse(const Model& model,
                                                                   size_t max_batch,
                                                                   const Kernels& kernels);

@@ -27,6 +27,9 @@ bool KeepsCodes(Op op);
 // The codes for ranges that include zero; low <= 0 <= high.
 ActivationCode CodeForRange(float low, float high);
 
+// The model up to one of its values (1 and up), which is flattened; `shape` is that value's.
+Model UpTo(const Model& model, uint32_t value, const std::vector<uint32_t>& shape);
+
 // Puts each batch norm that alone reads a dense, linear or convolution into that layer. Parameters
 // that are no longer used are dropped.
 Model FoldBatchNorm(const Model& model);

@@ -147,6 +147,35 @@ class ChainPredictor final : public QuantizedPredictor {
   LayerChain chain_;
 };
 
+// Other layers, in f32, before a chain of dense ones.
+class TailPredictor final : public QuantizedPredictor {
+ public:
+  TailPredictor(Model head, std::unique_ptr<Predictor> predictor, LayerChain chain,
+                size_t max_batch)
+      : head_(std::move(head)),
+        predictor_(std::move(predictor)),
+        chain_(std::move(chain)),
+        between_(max_batch * head_.graph.classes) {
+    predictor_->SetParameters(head_.parameters);
+  }
+  void Run(const float* x, size_t batch, float* output) override {
+    predictor_->Run(x, batch, between_.data());
+    chain_.Run(between_.data(), batch, output);
+  }
+  size_t weight_bytes() const override {
+    return head_.parameters.size() * sizeof(float) + chain_.weight_bytes();
+  }
+  size_t arena_bytes() const override {
+    return predictor_->arena_bytes() + chain_.arena_bytes() + between_.size() * sizeof(float);
+  }
+
+ private:
+  const Model head_;
+  const std::unique_ptr<Predictor> predictor_;
+  LayerChain chain_;
+  AlignedBuffer<float> between_;
+};
+
 // Weights of 4 bits in another graph: unpacked, and computed with in f32.
 class WeightOnlyPredictor final : public QuantizedPredictor {
  public:
@@ -167,6 +196,35 @@ class WeightOnlyPredictor final : public QuantizedPredictor {
 
 constexpr uint64_t kMaxArenaBytes = uint64_t{1} << 30;
 
+// A predictor whose dense layers are given their weights by set(chain, layer, parameter's index):
+// those of the whole model where it is a chain of them, else those at its end.
+template <class SetLayer>
+Result<std::unique_ptr<QuantizedPredictor>> PredictByLayers(const Model& model, size_t max_batch,
+                                                            const Kernels& kernels,
+                                                            Executor* executor,
+                                                            const SetLayer& set) {
+  const auto fill = [&](LayerChain& chain, const std::vector<uint32_t>* params) {
+    for (ChainLayer& layer : chain.layers()) {
+      set(chain, layer, params == nullptr ? layer.weights : (*params)[layer.weights]);
+    }
+    chain.Allocate();
+  };
+  if (auto chain = LayerChain::Make(model, max_batch, kernels)) {
+    fill(*chain, nullptr);
+    return std::make_unique<ChainPredictor>(std::move(*chain));
+  }
+  if (auto tail = CutDenseTail(model); tail && !tail->head.graph.params.empty()) {
+    if (auto chain = LayerChain::Make(tail->chain, max_batch, kernels)) {
+      fill(*chain, &tail->params);
+      LINNET_TRY(auto predictor, Predictor::Create(tail->head.graph, max_batch, kernels, executor));
+      return std::make_unique<TailPredictor>(std::move(tail->head), std::move(predictor),
+                                             std::move(*chain), max_batch);
+    }
+  }
+  LINNET_TRY(auto predictor, Predictor::Create(model.graph, max_batch, kernels, executor));
+  return std::make_unique<WeightOnlyPredictor>(model, std::move(predictor));
+}
+
 }  // namespace
 
 Result<std::unique_ptr<QuantizedPredictor>> QuantizedPredictor::Create(const QuantizedModel& model,
@@ -176,16 +234,10 @@ Result<std::unique_ptr<QuantizedPredictor>> QuantizedPredictor::Create(const Qua
   LINNET_TRY_STATUS(ValidateQuantizedModel(model));
   if (max_batch == 0) return Fail(Code::kInvalid, "the largest batch is 0, wanted 1 or more");
   if (!HasInt8Activations(model)) {
-    Model weights = Dequantize(model);
-    if (auto chain = LayerChain::Make(weights, max_batch, kernels)) {
-      for (ChainLayer& layer : chain->layers()) {
-        LayerChain::SetInt4(model.tensors[layer.weights], layer);
-      }
-      chain->Allocate();
-      return std::make_unique<ChainPredictor>(std::move(*chain));
-    }
-    LINNET_TRY(auto predictor, Predictor::Create(weights.graph, max_batch, kernels));
-    return std::make_unique<WeightOnlyPredictor>(std::move(weights), std::move(predictor));
+    return PredictByLayers(Dequantize(model), max_batch, kernels, executor,
+                           [&](const LayerChain&, ChainLayer& layer, uint32_t param) {
+                             LayerChain::SetInt4(model.tensors[param], layer);
+                           });
   }
   LINNET_TRY(const std::vector<Shape> shapes, InferShapes(model.graph));
   uint64_t total = 0;
@@ -202,16 +254,11 @@ Result<std::unique_ptr<QuantizedPredictor>> QuantizedPredictor::CreateSparse(
   LINNET_TRY_STATUS(ValidateGraph(model.graph));
   LINNET_CHECK(model.parameters.size() == model.graph.ParamCount());
   if (max_batch == 0) return Fail(Code::kInvalid, "the largest batch is 0, wanted 1 or more");
-  if (auto chain = LayerChain::Make(model, max_batch, kernels)) {
-    for (ChainLayer& layer : chain->layers()) {
-      const ParamInfo& param = model.graph.params[layer.weights];
-      chain->SetFastest(model.parameters.data() + param.offset, layer);
-    }
-    chain->Allocate();
-    return std::make_unique<ChainPredictor>(std::move(*chain));
-  }
-  LINNET_TRY(auto predictor, Predictor::Create(model.graph, max_batch, kernels));
-  return std::make_unique<WeightOnlyPredictor>(model, std::move(predictor));
+  return PredictByLayers(model, max_batch, kernels, nullptr,
+                         [&](const LayerChain& chain, ChainLayer& layer, uint32_t param) {
+                           const ParamInfo& info = model.graph.params[param];
+                           chain.SetFastest(model.parameters.data() + info.offset, layer);
+                         });
 }
 
 }  // namespace linnet

@@ -7,6 +7,7 @@
 #include "graphs.h"
 #include "gtest/gtest.h"
 #include "kernels/pool.h"
+#include "model/prune.h"
 #include "model/quantize_parts.h"
 #include "model/train.h"
 
@@ -216,6 +217,40 @@ TEST(QuantizeTest, TheBuiltinImageModelsKeepTheirOutputsInInt8AndInt4) {
       (*predictor)->Run(x.data(), examples, y.data());
       for (size_t i = 0; i < y.size(); ++i) {
         ASSERT_NEAR(y[i], exact[i], tolerance * (high - low)) << i;
+      }
+    }
+  }
+}
+
+// In 4 bits, two of four, blocks of zeros and single zeros: behind convolutions too.
+TEST(QuantizeTest, TheDenseLayersOfAnImageModelRunInTheirCompressedForm) {
+  for (const char* name : {"cnn-small", "lenet-niid"}) {
+    const Model model = *BuiltinModel(name, SeedFromInt(1));
+    const size_t bytes = model.parameters.size() * sizeof(float);
+    const auto expect = [&](std::string_view form, const Model& as, double share, size_t batch,
+                            const Result<std::unique_ptr<QuantizedPredictor>>& predictor) {
+      SCOPED_TRACE(StrCat(name, " ", form, ", batch ", batch));
+      ASSERT_TRUE(predictor) << predictor.error().message;
+      EXPECT_LT(static_cast<double>((*predictor)->weight_bytes()),
+                share * static_cast<double>(bytes));
+      const std::vector<float> x = RandomValues(batch * model.graph.InputCount(), 6, 0, 1);
+      const std::vector<float> exact = Predict(as, x, batch);
+      std::vector<float> y(exact.size());
+      (*predictor)->Run(x.data(), batch, y.data());
+      for (size_t i = 0; i < y.size(); ++i) ASSERT_NEAR(y[i], exact[i], 1e-4f) << i;
+    };
+    for (const size_t batch : {1, 9}) {
+      const QuantizedModel int4 = *QuantizeInt4(model);
+      expect("int4", Dequantize(int4), 0.3, batch,
+             QuantizedPredictor::Create(int4, batch, BestKernels()));
+      for (const auto& [form, pruning, share] :
+           {std::tuple("block", Pruning::kBlock, 0.5),
+            {"global", Pruning::kGlobal, 0.5},
+            {"2:4", Pruning::kTwoOfFour, batch == 1 ? 0.75 : 1.01}}) {
+        Model pruned = model;
+        ApplyMask(PruneMask(model.graph, model.parameters, pruning, 0.95), pruned.parameters);
+        expect(form, pruned, share, batch,
+               QuantizedPredictor::CreateSparse(pruned, batch, BestKernels()));
       }
     }
   }
