@@ -52,7 +52,7 @@ test('a model is trained, kept, scored and asked', (t) => {
   assert.equal(score.events[0].confusion.flat().reduce((a, b) => a + b), 500);
   const further = run(['train', 'mlp-256-128', '--data', 'strokes?writers=0-19', '--epochs', '5', '--save', saved, '--resume', '--json']);
   assert.equal(further.code, 0, further.err);
-  assert.ok(further.events[0].loss < trained.events[0].loss && further.events[0].step === done.steps * 5 / 4, 'it goes on from the file');
+  assert.ok(further.events[0].loss < trained.events[0].loss && further.events[0].step > done.steps, 'it goes on from the file');
   const enough = run(['train', 'mlp-256-128', '--data', 'strokes?writers=0-19', '--epochs', '5', '--save', saved, '--resume']);
   assert.match(enough.err, /has made \d+ steps, wanted fewer than the \d+ of --steps or --epochs/);
   const other = run(['train', 'mlp-256-128', '--data', 'strokes?writers=0-19', '--epochs', '9', '--batch', '7', '--save', saved, '--resume']);
