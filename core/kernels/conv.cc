@@ -140,11 +140,13 @@ void ComputeRegion(const MicroKernels& micro, const Convolution& v, const Panel&
   if (down) tile.a_row = a_down, tile.c_row = c_down;
   const float* a = tile.a;
   for (size_t strip = 0; strip < strips; ++strip, a += has_taps ? a_strip : 0, out += c_strip) {
-    ForEachRowTile(down ? r.count : c.count, micro.max_rows, [&](size_t first, size_t height) {
-      tile.a = a + (has_taps ? first * tile.a_row : 0);
-      tile.c = out + first * tile.c_row;
-      RunTile(micro, panel, height, tile);
-    });
+    ForEachRowRun(down ? r.count : c.count, micro.max_rows,
+                  [&](size_t first, size_t height, size_t tiles) {
+                    tile.a = a + (has_taps ? first * tile.a_row : 0);
+                    tile.c = out + first * tile.c_row;
+                    tile.tiles = tiles;
+                    RunTiles(micro, panel, height, tile);
+                  });
   }
 }
 
@@ -328,22 +330,23 @@ void AddWeightsGradient(const MicroKernels& micro, const Conv2dGradWeightsArgs& 
     const size_t source = static_cast<size_t>(columns.Source(column, tap)) * s.in_channels;
     float* dw = args.dw + (kernel_row * s.kernel_w + tap) * channels * s.out_channels + group * n +
                 panel.column;
-    ForEachRowTile(taps * channels, micro.max_rows, [&](size_t row, size_t height) {
-      RunTile(micro, panel, height,
-              Tile{.a = x + source + row,
-                   .a_row = 1,
-                   .a_step = s.stride_w * s.in_channels,
-                   .b = dy + column * s.out_channels,
-                   .b_row = s.out_channels,
-                   .steps = count,
-                   .segments = end - begin,
-                   .a_segment = s.stride_h * s.width * s.in_channels,
-                   .b_segment = s.OutWidth() * s.out_channels,
-                   .c = dw + row * s.out_channels,
-                   .c_row = s.out_channels,
-                   .bias = nullptr,
-                   .accumulate = true,
-                   .relu = false});
+    ForEachRowRun(taps * channels, micro.max_rows, [&](size_t row, size_t height, size_t tiles) {
+      RunTiles(micro, panel, height,
+               Tile{.a = x + source + row,
+                    .a_row = 1,
+                    .a_step = s.stride_w * s.in_channels,
+                    .b = dy + column * s.out_channels,
+                    .b_row = s.out_channels,
+                    .steps = count,
+                    .segments = end - begin,
+                    .a_segment = s.stride_h * s.width * s.in_channels,
+                    .b_segment = s.OutWidth() * s.out_channels,
+                    .c = dw + row * s.out_channels,
+                    .c_row = s.out_channels,
+                    .bias = nullptr,
+                    .accumulate = true,
+                    .relu = false,
+                    .tiles = tiles});
     });
   };
   const bool side_by_side = s.groups == 1 && s.dilation_w == 1;

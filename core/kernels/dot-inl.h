@@ -8,6 +8,7 @@
 #endif
 
 #include "kernels/gemm-inl.h"
+#include "kernels/tasks.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace linnet {
@@ -109,12 +110,15 @@ void DotRowTile(const GemmArgs& args, size_t row, size_t rows, size_t begin, siz
 void DotProducts(const GemmArgs& args) {
   // Rows of B that fit L1 (32 KiB) pass all rows of A.
   const size_t block = HWY_MAX(kDotColumns, 8192 / args.k / kDotColumns * kDotColumns);
-  for (size_t begin = 0; begin < args.n; begin += block) {
-    const size_t end = HWY_MIN(begin + block, args.n);
-    ForEachRowTile(args.m, kDotRows, [&](size_t row, size_t rows) {
-      DotRowTile<kDotRows>(args, row, rows, begin, end);
-    });
-  }
+  const Tasks tasks(DivideUp(args.n, block), 2 * args.m * block * args.k);
+  RunTasks(args.executor, tasks, [&](size_t first, size_t last) {
+    for (; first < last; ++first) {
+      const size_t begin = first * block, end = HWY_MIN(begin + block, args.n);
+      ForEachRowTile(args.m, kDotRows, [&](size_t row, size_t rows) {
+        DotRowTile<kDotRows>(args, row, rows, begin, end);
+      });
+    }
+  });
 }
 
 }  // namespace

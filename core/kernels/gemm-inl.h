@@ -56,25 +56,32 @@ HWY_INLINE void ForEachPanel(size_t n, size_t vectors, size_t lanes, const Body&
   }
 }
 
-// Calls body(first row, rows) for `rows` cut into the fewest, and most equal, tiles of at most
-// max_rows: for `count` of them at most, from the tile `first` on.
+// Calls body(first row, rows, tiles) for `rows` cut into the fewest, and most equal, tiles of at
+// most max_rows: for `count` of them at most, from the tile `first` on; tiles of the same height
+// together.
 template <class Body>
-HWY_INLINE void ForEachRowTile(size_t rows, size_t max_rows, size_t first, size_t count,
-                               const Body& body) {
+HWY_INLINE void ForEachRowRun(size_t rows, size_t max_rows, size_t first, size_t count,
+                              const Body& body) {
   const size_t tiles = DivideUp(rows, max_rows);
   if (first >= tiles) return;
   const size_t height = rows / tiles, taller = rows % tiles;
   const size_t end = HWY_MIN(tiles, first + count);
-  size_t row = first * height + HWY_MIN(first, taller);
-  for (size_t tile = first; tile < end; ++tile) {
-    const size_t here = tile < taller ? height + 1 : height;
-    body(row, here);
-    row += here;
+  if (first < taller) {
+    body(first * (height + 1), height + 1, HWY_MIN(end, taller) - first);
+    first = taller;
   }
+  if (first < end) body(first * height + taller, height, end - first);
 }
 template <class Body>
+HWY_INLINE void ForEachRowRun(size_t rows, size_t max_rows, const Body& body) {
+  ForEachRowRun(rows, max_rows, 0, rows, body);
+}
+// Calls body(first row, rows) for each of those tiles.
+template <class Body>
 HWY_INLINE void ForEachRowTile(size_t rows, size_t max_rows, const Body& body) {
-  ForEachRowTile(rows, max_rows, 0, rows, body);
+  ForEachRowRun(rows, max_rows, [&](size_t row, size_t height, size_t tiles) {
+    for (; tiles > 0; --tiles, row += height) body(row, height);
+  });
 }
 
 // Rows of the tallest tile when m rows are cut up.
@@ -144,26 +151,29 @@ inline void StoreTile(const float* tile, size_t tile_row, size_t rows, size_t co
   }
 }
 
-// Computes one tile into the columns of C that the panel has; where there are no cheap masks, a
-// partial one by way of the stack. `tile.b` holds whole vectors.
-HWY_INLINE void RunTile(const MicroKernels& micro, const Panel& panel, size_t rows,
-                        const Tile& tile) {
+// Computes tiles into the columns of C that the panel has; where there are no cheap masks, partial
+// ones by way of the stack. `tile.b` holds whole vectors.
+HWY_INLINE void RunTiles(const MicroKernels& micro, const Panel& panel, size_t rows,
+                         const Tile& tile) {
   const MicroKernel kernel = micro.kernels[rows][panel.log2_vectors];
   if (!panel.partial) return kernel(tile);
+  Tile part = tile;
   if (micro.stores_parts) {
-    Tile part = tile;
     part.last_lanes = panel.columns % micro.lanes;
     return kernel(part);
   }
   HWY_ALIGN float whole[kMaxTileRows * kMaxTileVectors * kMaxTileLanes];
-  Tile inner = tile;
-  inner.c = whole;
-  inner.c_row = panel.vectors * micro.lanes;
-  inner.bias = nullptr;
-  inner.accumulate = inner.relu = false;
-  kernel(inner);
-  StoreTile(whole, inner.c_row, rows, panel.columns, tile.c, tile.c_row, tile.accumulate, tile.bias,
-            tile.relu);
+  part.c = whole;
+  part.c_row = panel.vectors * micro.lanes;
+  part.tiles = 1;
+  part.bias = nullptr;
+  part.accumulate = part.relu = false;
+  float* c = tile.c;
+  for (size_t t = 0; t < tile.tiles; ++t, part.a += rows * tile.a_row, c += rows * tile.c_row) {
+    kernel(part);
+    StoreTile(whole, part.c_row, rows, panel.columns, c, tile.c_row, tile.accumulate, tile.bias,
+              tile.relu);
+  }
 }
 
 }  // namespace

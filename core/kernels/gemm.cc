@@ -76,20 +76,23 @@ void MultiplyBlock(const MicroKernels& micro, size_t vectors, const GemmArgs& ar
     const float* b = args.packed_b     ? args.b + column * args.k + k0 * width
                      : in_place(panel) ? args.b + k0 * args.ldb + column
                                        : args.workspace + panel.column * k;
-    ForEachRowTile(args.m, micro.max_rows, first_tile, kBlockTiles, [&](size_t row, size_t rows) {
-      RunTile(micro, panel, rows,
-              Tile{.a = args.a + row * a_row + k0 * a_step,
-                   .a_row = a_row,
-                   .a_step = a_step,
-                   .b = b,
-                   .b_row = in_place(panel) ? args.ldb : width,
-                   .steps = k,
-                   .c = args.c + row * args.ldc + column,
-                   .c_row = args.ldc,
-                   .bias = last && args.bias != nullptr ? args.bias + column : nullptr,
-                   .accumulate = args.accumulate || k0 > 0,
-                   .relu = last && args.relu});
-    });
+    ForEachRowRun(args.m, micro.max_rows, first_tile, kBlockTiles,
+                  [&](size_t row, size_t rows, size_t tiles) {
+                    RunTiles(
+                        micro, panel, rows,
+                        Tile{.a = args.a + row * a_row + k0 * a_step,
+                             .a_row = a_row,
+                             .a_step = a_step,
+                             .b = b,
+                             .b_row = in_place(panel) ? args.ldb : width,
+                             .steps = k,
+                             .c = args.c + row * args.ldc + column,
+                             .c_row = args.ldc,
+                             .bias = last && args.bias != nullptr ? args.bias + column : nullptr,
+                             .accumulate = args.accumulate || k0 > 0,
+                             .relu = last && args.relu,
+                             .tiles = tiles});
+                  });
   };
 
   size_t panels = 0;

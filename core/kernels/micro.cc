@@ -44,9 +44,9 @@ constexpr size_t VectorsFor(size_t rows) {
 template <size_t kRows>
 class RowPointers {
  public:
-  explicit RowPointers(const Tile& tile) : row_(tile.a_row), row3_(3 * tile.a_row) {
+  RowPointers(const float* a, size_t row) : row_(row), row3_(3 * row) {
     Hide(row3_);
-    for (size_t g = 0; g < kGroups; ++g) groups_[g] = tile.a + 4 * g * row_;
+    for (size_t g = 0; g < kGroups; ++g) groups_[g] = a + 4 * g * row_;
   }
   HWY_INLINE void Advance(size_t elements) {
     HWY_UNROLL(4)
@@ -111,9 +111,9 @@ HWY_INLINE void AddStep(const RowPointers<kRows>& a, const float* b, VF (&sum)[k
   }
 }
 
-// What follows the sums; `last` touches memory for the last vector of each row.
+// What follows the sums of the tile at c; `last` touches memory for the last vector of each row.
 template <size_t kRows, size_t kVectors, class Memory>
-HWY_INLINE void Finish(const Tile& tile, VF (&sum)[kRows][kVectors], Memory last) {
+HWY_INLINE void Finish(const Tile& tile, float* c, VF (&sum)[kRows][kVectors], Memory last) {
   const DF d;
   const size_t N = hn::Lanes(d);
   const auto load = [&](const float* from, size_t v) HWY_ATTR {
@@ -127,7 +127,6 @@ HWY_INLINE void Finish(const Tile& tile, VF (&sum)[kRows][kVectors], Memory last
       for (size_t v = 0; v < kVectors; ++v) body(r, v);
     }
   };
-  float* c = tile.c;
   const size_t c_row = tile.c_row;
   if (tile.accumulate) {
     for_each([&](size_t r, size_t v)
@@ -151,7 +150,7 @@ HWY_INLINE void Finish(const Tile& tile, VF (&sum)[kRows][kVectors], Memory last
 }
 
 template <size_t kRows, size_t kVectors>
-void Compute(const Tile& tile) {
+HWY_INLINE void ComputeTile(const Tile& tile, const float* tile_a, float* tile_c) {
   const DF d;
   constexpr size_t kSplits = SplitsFor(kRows, kVectors);
   VF sum[kSplits][kRows][kVectors];
@@ -164,7 +163,7 @@ void Compute(const Tile& tile) {
     }
   }
 
-  const RowPointers<kRows> rows(tile);
+  const RowPointers<kRows> rows(tile_a, tile.a_row);
   for (size_t o = 0; o < tile.blocks; ++o) {
     for (size_t q = 0; q < tile.segments; ++q) {
       RowPointers<kRows> a = rows;
@@ -192,9 +191,18 @@ void Compute(const Tile& tile) {
   }
 
   if constexpr (kStoresParts) {
-    if (tile.last_lanes != 0) return Finish(tile, sum[0], PartOfVector{tile.last_lanes});
+    if (tile.last_lanes != 0) return Finish(tile, tile_c, sum[0], PartOfVector{tile.last_lanes});
   }
-  Finish(tile, sum[0], WholeVector{});
+  Finish(tile, tile_c, sum[0], WholeVector{});
+}
+
+template <size_t kRows, size_t kVectors>
+void Compute(const Tile& tile) {
+  const float* a = tile.a;
+  float* c = tile.c;
+  for (size_t t = 0; t < tile.tiles; ++t, a += kRows * tile.a_row, c += kRows * tile.c_row) {
+    ComputeTile<kRows, kVectors>(tile, a, c);
+  }
 }
 
 template <size_t kRows>

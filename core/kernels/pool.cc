@@ -1,12 +1,14 @@
 #include "kernels/pool.h"
 
 #include <algorithm>
+#include <atomic>
 #include <thread>
+#include <vector>
 
 #include "kernels/dispatch.h"
 
 #if !defined(__EMSCRIPTEN__) || defined(__EMSCRIPTEN_PTHREADS__)
-#include "hwy/contrib/thread_pool/thread_pool.h"
+#include "hwy/cache_control.h"
 #define LINNET_HAS_THREADS 1
 #else
 #define LINNET_HAS_THREADS 0
@@ -17,18 +19,72 @@ namespace linnet {
 #if LINNET_HAS_THREADS
 namespace {
 
+// Returns when `word` is no longer `old`. Some ten microseconds awake, then asleep: a training step
+// has dozens of parallel parts, and waking a thread takes as long as a small one of them. Highway's
+// pool either sleeps at once or never.
+void WaitForChange(const std::atomic<uint32_t>& word, uint32_t old) {
+  constexpr int kSpins = 2000;
+  for (int i = 0; i < kSpins; ++i) {
+    if (word.load(std::memory_order_acquire) != old) return;
+    hwy::Pause();
+  }
+  word.wait(old, std::memory_order_acquire);
+}
+
 class PoolExecutor final : public Executor {
  public:
-  explicit PoolExecutor(size_t threads) : pool_(threads) {}
+  explicit PoolExecutor(size_t threads) {
+    for (size_t worker = 1; worker < threads; ++worker) {
+      threads_.emplace_back([this, worker] { Serve(worker); });
+    }
+  }
+  ~PoolExecutor() override {
+    body_ = nullptr;
+    run_.fetch_add(1, std::memory_order_release);
+    run_.notify_all();
+    for (std::thread& thread : threads_) thread.join();
+  }
 
-  size_t Workers() const override { return pool_.NumWorkers(); }
+  size_t Workers() const override { return threads_.size() + 1; }
   void Run(size_t tasks, const std::function<void(size_t, size_t)>& body) override {
-    pool_.Run(0, tasks,
-              [&body](uint64_t task, size_t worker) { body(static_cast<size_t>(task), worker); });
+    body_ = &body;
+    tasks_ = tasks;
+    next_.store(0, std::memory_order_relaxed);
+    const auto others = static_cast<uint32_t>(threads_.size());
+    busy_.store(others, std::memory_order_relaxed);
+    run_.fetch_add(1, std::memory_order_release);
+    run_.notify_all();
+    Work(0);
+    for (uint32_t busy; (busy = busy_.load(std::memory_order_acquire)) != 0;) {
+      WaitForChange(busy_, busy);
+    }
   }
 
  private:
-  hwy::ThreadPool pool_;
+  // Takes the next task until there is none.
+  void Work(size_t worker) {
+    for (;;) {
+      const size_t task = next_.fetch_add(1, std::memory_order_relaxed);
+      if (task >= tasks_) return;
+      (*body_)(task, worker);
+    }
+  }
+  void Serve(size_t worker) {
+    for (uint32_t run = 0;; ++run) {
+      WaitForChange(run_, run);
+      if (body_ == nullptr) return;
+      Work(worker);
+      if (busy_.fetch_sub(1, std::memory_order_acq_rel) == 1) busy_.notify_one();
+    }
+  }
+
+  // Written by Run while no other thread works: handed over by run_, and back by busy_.
+  const std::function<void(size_t, size_t)>* body_ = nullptr;
+  size_t tasks_ = 0;
+  alignas(64) std::atomic<size_t> next_{0};
+  alignas(64) std::atomic<uint32_t> run_{0};  // counts the calls of Run
+  alignas(64) std::atomic<uint32_t> busy_{0};
+  std::vector<std::thread> threads_;
 };
 
 }  // namespace

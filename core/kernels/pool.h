@@ -1,4 +1,4 @@
-// An Executor over Highway's thread pool. Made by main, tests and benchmarks only; everything else
+// An Executor of threads. Made by main, tests and benchmarks only; everything else
 // gets an Executor handed down.
 #ifndef LINNET_KERNELS_POOL_H_
 #define LINNET_KERNELS_POOL_H_

@@ -26,6 +26,8 @@ struct Tile {
   size_t c_row;
   const float* bias;
   bool accumulate, relu;
+  // So many tiles one below the other: each starts kRows rows of a and c after the one before.
+  size_t tiles = 1;
   // Lanes of the last vector that c and bias have; 0: all. Where `stores_parts` only.
   size_t last_lanes = 0;
 };

@@ -203,19 +203,20 @@ void Multiply(const MicroKernels& micro, const Products& args) {
   for (size_t i = 0; i < kWinogradProducts; ++i) {
     const float* b = args.b + i * args.b_stride;
     ForEachPanel(args.n, micro.vectors[height], micro.lanes, [&](const Panel& panel) {
-      ForEachRowTile(args.m, micro.max_rows, [&](size_t row, size_t rows) {
-        RunTile(micro, panel, rows,
-                Tile{.a = args.a + i * args.a_stride + row * args.a_row,
-                     .a_row = args.a_row,
-                     .a_step = args.a_step,
-                     .b = b + panel.column * (args.packed_b ? args.k : 1),
-                     .b_row = args.packed_b ? panel.vectors * micro.lanes : args.n,
-                     .steps = args.k,
-                     .c = args.c + i * args.c_stride + row * args.n + panel.column,
-                     .c_row = args.n,
-                     .bias = nullptr,
-                     .accumulate = args.accumulate,
-                     .relu = false});
+      ForEachRowRun(args.m, micro.max_rows, [&](size_t row, size_t rows, size_t tiles) {
+        RunTiles(micro, panel, rows,
+                 Tile{.a = args.a + i * args.a_stride + row * args.a_row,
+                      .a_row = args.a_row,
+                      .a_step = args.a_step,
+                      .b = b + panel.column * (args.packed_b ? args.k : 1),
+                      .b_row = args.packed_b ? panel.vectors * micro.lanes : args.n,
+                      .steps = args.k,
+                      .c = args.c + i * args.c_stride + row * args.n + panel.column,
+                      .c_row = args.n,
+                      .bias = nullptr,
+                      .accumulate = args.accumulate,
+                      .relu = false,
+                      .tiles = tiles});
       });
     });
   }
@@ -326,7 +327,7 @@ void WinogradGradWeights(const Conv2dGradWeightsArgs& args) {
 
   const DW d;
   const size_t tap = s.in_channels * s.out_channels;
-  for (size_t p = 0; p < s.in_channels; ++p) {
+  const auto finish_row = [&](size_t p) HWY_ATTR {
     ForEachVector(d, s.out_channels, [&](size_t j, auto memory) HWY_ATTR {
       TransformBoth(
           WeightsGradTransform(),
@@ -343,7 +344,12 @@ void WinogradGradWeights(const Conv2dGradWeightsArgs& args) {
             memory.Store(args.accumulate ? hn::Add(v, memory.Load(d, to)) : v, d, to);
           });
     });
-  }
+  };
+  // Additions of vectors from L2, counted as some operations each.
+  RunTasks(args.executor, Tasks(s.in_channels, 8 * kWinogradProducts * out * plan.parts),
+           [&](size_t begin, size_t end) {
+             for (; begin < end; ++begin) finish_row(begin);
+           });
 }
 
 }  // namespace HWY_NAMESPACE

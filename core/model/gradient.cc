@@ -11,6 +11,7 @@ namespace linnet {
 Differentiator::Differentiator(Program& program)
     : program_(program),
       needs_(program.values.size()),
+      relu_taken_(program.values.size()),
       gradient_(program.values.size()),
       forward_steps_(program.steps.size()) {
   for (size_t i = 0; i < needs_.size(); ++i) needs_[i] = program.values[i].trained;
@@ -40,7 +41,8 @@ void Differentiator::Run(Loss loss) {
     const uint32_t y = step.outputs[0];
     if (!needs_[y] || !gradient_[y]) continue;
     uint32_t dy = *gradient_[y];
-    if (step.relu) dy = Emit({.op = StepOp::kReluGrad, .inputs = {y, dy}, .outputs = {}}, y);
+    if (step.relu && !relu_taken_[y])
+      dy = Emit({.op = StepOp::kReluGrad, .inputs = {y, dy}, .outputs = {}}, y);
     const StepTraits& traits = TraitsOf(step.op);
     LINNET_CHECK_MSG(traits.gradient != nullptr, "step ", static_cast<int>(step.op),
                      " has no gradient");
@@ -53,6 +55,16 @@ uint32_t Differentiator::Emit(Step step, uint32_t like) {
   step.outputs = {AddValue({.count = value.count, .per_example = value.per_example})};
   program_.steps.push_back(std::move(step));
   return program_.steps.back().outputs[0];
+}
+
+bool Differentiator::TakeOverRelu(uint32_t value) {
+  size_t uses = value == program_.logits;
+  bool relu = false;
+  for (const Step& step : std::span(program_.steps).first(forward_steps_)) {
+    uses += static_cast<size_t>(std::ranges::count(step.inputs, value));
+    relu = relu || (step.relu && step.outputs[0] == value);
+  }
+  return relu_taken_[value] = relu && uses == 1;
 }
 
 void Differentiator::Contribute(uint32_t value, uint32_t part) {

@@ -16,7 +16,7 @@ constexpr StepTraits kSteps[] = {
     {StepOp::kDense, RunDense, DenseGradient, DenseWorkspace},
     {StepOp::kDenseGradInput, RunDenseGradInput, nullptr, DenseWorkspace},
     {StepOp::kDenseGradWeights, RunDenseGradWeights, nullptr, DenseWorkspace},
-    {StepOp::kBiasGrad, RunBiasGrad},
+    {StepOp::kBiasGrad, RunBiasGrad, nullptr, BiasGradWorkspace},
     {StepOp::kMatmul, RunMatmul, MatmulGradient, MatmulWorkspace},
     {StepOp::kConv2d, RunConv2d, ConvGradient, ConvWorkspace},
     {StepOp::kConv2dGradInput, RunConv2dGradInput, nullptr, ConvWorkspace},

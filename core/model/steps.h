@@ -101,6 +101,9 @@ class Differentiator {
   uint32_t AddValue(Value value) { return program_.AddValue(value); }
   void Append(Step step) { program_.steps.push_back(std::move(step)); }
   const Value& ValueOf(uint32_t value) const { return program_.values[value]; }
+  // Whether the value is the output of a step with a relu and has one use. If so, the gradient that
+  // is contributed to it has to be zero where it is zero, and no relu's gradient is emitted.
+  bool TakeOverRelu(uint32_t value);
   // Adds `part` to the gradient of a value that needs it; for others nothing happens.
   void Contribute(uint32_t value, uint32_t part);
   // Contribute(value, Emit(step, value)) where the value needs a gradient.
@@ -112,6 +115,7 @@ class Differentiator {
  private:
   Program& program_;
   std::vector<bool> needs_;                        // of the forward values
+  std::vector<bool> relu_taken_;                   // of the forward values
   std::vector<std::optional<uint32_t>> gradient_;  // so far; of the forward values
   const size_t forward_steps_;
 };

@@ -19,6 +19,7 @@ void MatmulGradient(Differentiator& d, const Step& step, uint32_t dy);
 uint64_t DenseWorkspace(const Step& step, size_t batch, size_t workers);
 uint64_t MatmulWorkspace(const Step& step, size_t batch, size_t workers);
 // The gradient of what is added to each of `rows` rows.
+uint64_t BiasGradWorkspace(const Step& step, size_t batch, size_t workers);
 Step BiasGradStep(uint32_t dy, size_t rows, size_t cols);
 
 // steps_image.cc

@@ -86,7 +86,13 @@ void ConvGradient(Differentiator& d, const Step& step, uint32_t dy) {
   d.EmitParameter(bias, BiasGradStep(dy, s.OutHeight() * s.OutWidth(), s.out_channels));
 }
 
+// A maximum is positive where the element that it was is: behind a relu, fewer elements are looked
+// at on this side.
 void MaxPoolGradient(Differentiator& d, const Step& step, uint32_t dy) {
+  const uint32_t y = step.outputs[0];
+  if (d.TakeOverRelu(step.inputs[0])) {
+    dy = d.Emit({.op = StepOp::kReluGrad, .inputs = {y, dy}, .outputs = {}}, y);
+  }
   EmitLike(d, step, StepOp::kMaxPoolGrad, {dy, step.outputs[1]});
 }
 void AvgPoolGradient(Differentiator& d, const Step& step, uint32_t dy) {

@@ -23,6 +23,11 @@ GemmArgs Product(const StepRun& r, size_t m, size_t n, size_t k) {
           .executor = r.executor};
 }
 
+// Rows of dy that a thread adds up at once: some 64k elements.
+size_t BiasGradPart(size_t rows, size_t cols) {
+  return std::min(rows, std::max<size_t>(1, 65536 / std::max<size_t>(1, cols)));
+}
+
 // Matmul for the gradient by one input of another.
 Step MatmulStep(uint32_t a, uint32_t b, const MatmulShape& shape) {
   return {.op = StepOp::kMatmul, .inputs = {a, b}, .outputs = {}, .shape = shape};
@@ -66,9 +71,29 @@ void RunDenseGradWeights(const StepRun& r) {
   r.k.gemm(args);
 }
 
+// The sums of some parts of the rows, then the sum of these.
 void RunBiasGrad(const StepRun& r) {
   const auto& s = r.ShapeAs<RowsShape>();
-  r.k.column_sums(r.In(0), s.rows * r.batch, s.cols, r.Accumulate(), r.Out());
+  const size_t rows = s.rows * r.batch, part = BiasGradPart(rows, s.cols);
+  if (part == rows) return r.k.column_sums(r.In(0), rows, s.cols, r.Accumulate(), r.Out());
+  const auto add_part = [&](size_t index, size_t) {
+    const size_t begin = index * part;
+    r.k.column_sums(r.In(0) + begin * s.cols, std::min(part, rows - begin), s.cols, false,
+                    r.workspace + index * s.cols);
+  };
+  const size_t parts = (rows + part - 1) / part;
+  if (r.executor != nullptr) {
+    r.executor->Run(parts, std::ref(add_part));
+  } else {
+    for (size_t index = 0; index < parts; ++index) add_part(index, 0);
+  }
+  r.k.column_sums(r.workspace, parts, s.cols, r.Accumulate(), r.Out());
+}
+
+uint64_t BiasGradWorkspace(const Step& step, size_t batch, size_t) {
+  const auto& s = std::get<RowsShape>(step.shape);
+  const size_t rows = s.rows * batch, part = BiasGradPart(rows, s.cols);
+  return part == rows ? 0 : (rows + part - 1) / part * s.cols;
 }
 
 void RunMatmul(const StepRun& r) {

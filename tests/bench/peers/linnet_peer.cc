@@ -10,6 +10,7 @@
 #include "base/json.h"
 #include "base/random.h"
 #include "kernels/kernels.h"
+#include "kernels/pool.h"
 #include "model/quantize.h"
 #include "model/train.h"
 #include "tests/bench/peers/timing.h"
@@ -18,6 +19,9 @@ namespace linnet {
 namespace {
 
 using Call = std::function<void()>;
+
+// Where the work runs; null: this thread.
+std::unique_ptr<Executor> pool;
 
 std::string ModelName(const Work& work) { return work.net == "mlp" ? "mlp-256-128" : "cnn-small"; }
 
@@ -38,7 +42,8 @@ Call PrepareTrain(const Work& work) {
   };
   auto state = std::make_shared<State>();
   state->trainer =
-      Trainer::Create(model.graph, {.learning_rate = 1e-4f}, batch, BestKernels()).value();
+      Trainer::Create(model.graph, {.learning_rate = 1e-4f}, batch, BestKernels(), pool.get())
+          .value();
   std::ranges::copy(model.parameters, state->trainer->parameters().begin());
   state->x = Uniform(batch * model.graph.InputCount());
   for (size_t i = 0; i < batch; ++i) state->y.push_back(static_cast<int32_t>(i % 10));
@@ -54,7 +59,8 @@ Call PrepareInfer(const Work& work) {
   auto state = std::make_shared<State>();
   const size_t batch = work.numbers.at(0);
   state->model = BuiltinModel(ModelName(work), SeedFromInt(1)).value();
-  state->predictor = Predictor::Create(state->model.graph, batch, BestKernels()).value();
+  state->predictor =
+      Predictor::Create(state->model.graph, batch, BestKernels(), pool.get()).value();
   state->predictor->SetParameters(state->model.parameters);
   state->x = Uniform(batch * state->model.graph.InputCount());
   state->logits.resize(batch * 10);
@@ -157,7 +163,9 @@ extern "C" EMSCRIPTEN_KEEPALIVE const char* linnet_peer_run(const char* work, do
 }
 #else
 #include <iostream>
-int main() {
+int main(int argc, char** argv) {
+  const int threads = argc > 1 ? std::stoi(argv[1]) : 1;
+  if (threads > 1) linnet::pool = linnet::MakePool(static_cast<size_t>(threads));
   for (std::string line; std::getline(std::cin, line);) {
     const linnet::Json request = linnet::Json::Parse(line).value();
     std::cout << "{\"times\":"

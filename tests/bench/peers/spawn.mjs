@@ -26,6 +26,7 @@ function processPeer(command, parameters) {
 }
 
 export function nativePeer(name, {here, build, packages, threads}) {
+  if (name === 'linnet-1-thread') return processPeer(join(build, 'native/peers/linnet_peer'), ['1']);
   if (name === 'linnet') return processPeer(join(build, 'native/peers/linnet_peer'), [String(threads)]);
   if (name === 'onednn' || name === 'openblas') return processPeer(join(build, 'native/peers/products_peer'), [name]);
   if (name === 'torch') return processPeer('/usr/bin/python3', [join(here, 'torch_peer.py'), String(threads)]);
