@@ -14,6 +14,32 @@ constexpr size_t kWindowFloats = size_t{1} << 17;
 
 }  // namespace
 
+Status AggregationHost::Rehearse(uint64_t updates) {
+  if (!block_) return {};
+  RoundParameters round;
+  round.expected_updates = round.cohort = round.population = updates;
+  round.grid_exp = -32;
+  round_ = round;
+  std::vector<lnt_update> metas(updates, MakeUpdate(0, 1));
+  for (size_t i = 0; i < metas.size(); ++i) {
+    metas[i].ordinal = i;
+    metas[i].struct_size = sizeof(lnt_update);
+  }
+  const lnt_plugin& table = reducer_->table();
+  Status said;
+  // Whatever else it may not like is said in a round, which knows more.
+  if (BeginStage(*reducer_, round.grid_exp, updates, std::vector<float>(layout_.weight_count))) {
+    const PluginCall call(reducer_->services(), reducer_->round_seed());
+    const lnt_status status =
+        table.pass_begin(reducer_->handle(), 0, metas.data(), sizeof(lnt_update),
+                         static_cast<uint32_t>(metas.size()));
+    if (status == LNT_E_TOO_FEW) said = reducer_->Check(status, "pass_begin");
+  }
+  LINNET_TRY_STATUS(reducer_->Reset());
+  if (said) return {};
+  return Fail(Code::kInvalid, said.error().message);
+}
+
 Status AggregationHost::RunPasses() {
   if (store_.updates().empty())
     return Fail(Code::kState, "strategy ", plugin().id, ": found no update, wanted at least 1");

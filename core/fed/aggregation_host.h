@@ -117,6 +117,9 @@ class AggregationHost {
                                                          const Kernels& kernels,
                                                          AggregationOptions options);
   ~AggregationHost();
+  // Whether a round of so few updates can work: what the strategy says to their announcement
+  // (LNT_E_TOO_FEW of pass_begin), without showing it any. kInvalid with its words.
+  Status Rehearse(uint64_t updates);
   AggregationHost(const AggregationHost&) = delete;
   AggregationHost& operator=(const AggregationHost&) = delete;
 

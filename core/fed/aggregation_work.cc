@@ -55,15 +55,20 @@ bool AggregationWork::Run(size_t) {
 Status AggregationWork::RunAll() {
   if (restore) LINNET_TRY_STATUS(host->RestoreState(*restore));
   if (begin) LINNET_TRY_STATUS(host->BeginRound(*begin, base->parameters));
+  if (!merge.empty()) LINNET_TRY_STATUS(host->MergePartial(merge));
   if (!updates.empty()) {
     std::vector<EncodedUpdate> encoded;
     encoded.reserve(updates.size());
     for (const Update& update : updates)
       encoded.push_back({*update.encoded, update.codec, update.seed, update.meta});
-    LINNET_TRY(const size_t folded, host->Fold(encoded));
-    if (folded != updates.size())
+    LINNET_TRY(folded, host->Fold(encoded));
+    if (folded != updates.size() && !buffered)
       return Fail(Code::kUnsupported, "the strategy's buffer was full after ", folded, " of ",
                   updates.size(), " updates: buffered strategies need asynchronous rounds");
+    full = host->full();
+  }
+  if (read_partial) {
+    LINNET_TRY(partial, host->ReadPartial());
   }
   if (!finish) return {};
   if (host->caps() & LNT_CAP_MERGE) {

@@ -59,10 +59,15 @@ class AggregationWork final : public Work {
   std::shared_ptr<const Model> base;
   std::optional<Bytes> restore;          // first: the committed state again
   std::optional<RoundParameters> begin;  // then: an empty accumulator
+  Bytes merge;                           // then: what was committed of a buffer before a restart
   std::vector<Update> updates;           // then: fold these
-  bool finish = false;                   // at last: the new model
+  bool buffered = false;      // asynchronous: the strategy's buffer may be full before the last
+  bool read_partial = false;  // then: blob 1
+  bool finish = false;        // at last: the new model
   // ---- out
   ::linnet::Status status;
+  size_t folded = 0;                   // of the updates
+  bool full = false;                   // the strategy's buffer
   std::shared_ptr<const Model> model;  // finish
   SharedBytes model_bytes;
   Digest digest{};

@@ -11,6 +11,42 @@ namespace {
 
 constexpr uint64_t kStoreRetryMs = 5000;
 
+// A buffered strategy has settings of its own for what the federation says: they follow it, and may
+// not contradict it.
+Status MatchBuffer(const Federation& federation, StrategyChain& chain) {
+  if (!federation.round.asynchronous()) return {};
+  const Json* schema = chain.reducer.description.Find("config");
+  const Json* properties = schema != nullptr ? schema->Find("properties") : nullptr;
+  if (properties == nullptr) return {};
+  const auto match = [&](const char* setting, const char* key, uint64_t value) -> Status {
+    if (properties->Find(setting) == nullptr) return {};
+    const Json* given = chain.reducer_config.Find(setting);
+    if (given != nullptr && !(given->is_number() && given->as_double() == double(value)))
+      return Fail(Code::kInvalid, "strategy.config.", setting, ": found ", given->Dump(),
+                  ", wanted what ", key, " says, ", value, "; leave it away");
+    chain.reducer_config.Set(setting, Json(value));
+    return {};
+  };
+  LINNET_TRY_STATUS(match("bufferSize", "round.buffer", federation.round.buffer));
+  return match("maxAge", "round.maxStaleness", federation.round.max_staleness);
+}
+
+Status CheckMode(const Federation& federation, const AggregationHost& host) {
+  const std::string& id = host.plugin().id;
+  const bool buffers = (host.caps() & LNT_CAP_ASYNC) != 0;
+  if (buffers && !federation.round.asynchronous())
+    return Fail(Code::kInvalid,
+                "round.mode: found synchronous, wanted asynchronous, which is what ", id,
+                " is for");
+  if (!buffers && federation.round.asynchronous())
+    return Fail(Code::kInvalid, "strategy.id: found ", id,
+                ", wanted one for asynchronous rounds, such as fedbuff");
+  if (buffers && (host.caps() & LNT_CAP_MERGE) == 0)
+    return Fail(Code::kUnsupported, "strategy ", id,
+                " has no partials that merge, which asynchronous rounds store");
+  return {};
+}
+
 }  // namespace
 
 Result<std::unique_ptr<Coordinator>> Coordinator::Create(CoordinatorOptions options) {
@@ -31,6 +67,9 @@ Result<std::unique_ptr<Coordinator>> Coordinator::Create(CoordinatorOptions opti
   LINNET_TRY([[maybe_unused]] const int grid,
              GridExponent(federation.limits.max_abs, federation.limits.max_examples,
                           federation.round.Invited()));
+  if (federation.gate.on() && !options.evaluation)
+    return Fail(Code::kInvalid, federation.gate.max_drop ? "gate.maxDrop" : "gate.maxRise",
+                ": given, but nothing measures it: give evaluate.data");
   if (options.evaluation) {
     const Dataset& data = *options.evaluation;
     if (data.features() != model.graph.InputCount() || data.classes > model.graph.classes)
@@ -40,6 +79,7 @@ Result<std::unique_ptr<Coordinator>> Coordinator::Create(CoordinatorOptions opti
   }
   StrategyChain chain = options.strategy;
   if (federation.strategy.chain.is_null()) chain.reducer_config = federation.strategy.config;
+  LINNET_TRY_STATUS(MatchBuffer(federation, chain));
   LINNET_TRY(const StrategyLinks links, LinksOf(chain.reducer));
   LINNET_TRY(UpdateLayout layout, MakeUpdateLayout(model.graph, links.uplink, federation.personal));
   AggregationOptions aggregation;
@@ -50,6 +90,9 @@ Result<std::unique_ptr<Coordinator>> Coordinator::Create(CoordinatorOptions opti
   aggregation.max_step_norm = federation.strategy.max_step_norm;
   LINNET_TRY(std::unique_ptr<AggregationHost> host,
              AggregationHost::Create(chain, std::move(layout), kernels, std::move(aggregation)));
+  if (auto enough = host->Rehearse(federation.round.minimum); !enough)
+    return Annotate(enough.error(), StrCat("round.minimum ", federation.round.minimum));
+  LINNET_TRY_STATUS(CheckMode(federation, *host));
   LINNET_TRY_STATUS(host->RestoreState(options.recovered.strategy_state));
   LINNET_TRY(StrategyTask task, ReadStrategyTask(*host));
   return std::make_unique<CoordinatorMachine>(std::move(options), std::move(host), std::move(model),
@@ -76,6 +119,12 @@ CoordinatorMachine::CoordinatorMachine(CoordinatorOptions options,
     Remember(claim.id, Verdict::kAlreadyCounted);
     ++people_[claim.participant].counted;
   }
+  if (Asynchronous() && recovered.open_round == 0) {
+    Restore(recovered.open_assignments, std::move(recovered.buffer));
+    recovered.open_assignments.clear();
+  } else if (Asynchronous()) {
+    Restore({}, {});
+  }
   // What was open when the process died is given up: nothing of it was folded into a committed
   // model.
   if (recovered.open_round == RoundNumber()) attempt_ = recovered.open_attempt + 1;
@@ -100,10 +149,14 @@ std::vector<Coordinator::Action> CoordinatorMachine::Start(uint64_t now_ms) {
   if (!history_.empty() && std::isnan(history_.back().accuracy) && options_.evaluation) {
     metrics_ = history_.back();
     phase_ = Phase::kEvaluating;
+    if (Asynchronous()) StartAsynchronous();
     Evaluate();
-    return Take();
+  } else if (Asynchronous()) {
+    StartAsynchronous();
+  } else {
+    MaybeOpen();
   }
-  MaybeOpen();
+  if (std::exchange(refill_due_, false)) Refill();
   return Take();
 }
 
@@ -135,6 +188,7 @@ std::vector<Coordinator::Action> CoordinatorMachine::Handle(const Event& event, 
       if (auto then = tickets_.extract(ticket); !then.empty()) then.mapped()();
     }
   }
+  if (std::exchange(refill_due_, false)) Refill();
   return Take();
 }
 
@@ -197,7 +251,7 @@ void CoordinatorMachine::Tell(Notice::Kind kind, std::string text) {
   } else if (kind == Notice::Kind::kRoundOpened || kind == Notice::Kind::kAttemptVoid) {
     notice.metrics.round = RoundNumber();
     notice.metrics.attempt = attempt_;
-    notice.metrics.invited = uint32_t(open_.size());
+    notice.metrics.invited = Asynchronous() ? wanted_ : uint32_t(open_.size());
   }
   actions_.push_back(std::move(notice));
 }
@@ -223,12 +277,14 @@ void CoordinatorMachine::Remember(const AssignmentId& id, Verdict verdict) {
 
 void CoordinatorMachine::Stop(std::string why) {
   phase_ = Phase::kFailed;
+  failure_ = why;
   Tell(Notice::Kind::kFailed, std::move(why));
 }
 
 CoordinatorStatus CoordinatorMachine::Status() const {
-  static constexpr const char* kNames[] = {"waiting",    "opening",    "training", "closing",
-                                           "committing", "evaluating", "finished", "failed"};
+  static constexpr const char* kNames[] = {"waiting", "opening",    "training",
+                                           "closing", "committing", "evaluating",
+                                           "judging", "finished",   "failed"};
   CoordinatorStatus status;
   status.phase = kNames[size_t(phase_)];
   const uint64_t next_ms = opened_ms_ + options_.federation.round.interval_ms;

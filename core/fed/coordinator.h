@@ -103,6 +103,8 @@ class Coordinator {
   // Target reached or maxRounds done; sessions are still served.
   virtual bool finished() const = 0;
   virtual bool target_reached() const = 0;
+  // Why the federation cannot go on (phase "failed"); empty while it can.
+  virtual const std::string& failure() const = 0;
   // Blob 1 of the last finished aggregation, for exactness tests.
   virtual const Bytes& last_partial() const = 0;
 };

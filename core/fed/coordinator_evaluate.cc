@@ -23,6 +23,11 @@ void CoordinatorMachine::Evaluate() {
   const bool due = committed_ % std::max<uint32_t>(federation.evaluate.every, 1) == 0 ||
                    committed_ >= federation.round.max_rounds;
   if (!due) return CloseRound();
+  if (options_.evaluation && standing_) {  // the gate has measured it
+    metrics_.accuracy = standing_->accuracy();
+    metrics_.loss = standing_->loss();
+    return CloseRound();
+  }
   if (options_.evaluation) {
     auto work = std::make_shared<EvaluateWork>();
     work->model = model_;
@@ -51,6 +56,7 @@ void CoordinatorMachine::Evaluate() {
 }
 
 void CoordinatorMachine::OnEvaluated(const EvaluateWork& work) {
+  if (judging_.get() == &work) return OnJudged(work);
   if (phase_ != Phase::kEvaluating || work.round != committed_) return;
   if (!work.status) {
     Tell(Notice::Kind::kFailed, StrCat("evaluation: ", work.status.error().message));
@@ -151,10 +157,12 @@ void CoordinatorMachine::CloseRound() {
   Tell(Notice::Kind::kRoundClosed, StrCat("round ", committed_, ": accuracy ", metrics_.accuracy));
   if (last) {
     phase_ = Phase::kFinished;
+    if (Asynchronous()) EndAsynchronous();
     Tell(Notice::Kind::kFinished,
          target_reached_ ? "the target is reached" : "round.maxRounds are done");
     return;
   }
+  if (Asynchronous()) return OpenBuffer();
   phase_ = Phase::kWaiting;
   MaybeOpen();
 }

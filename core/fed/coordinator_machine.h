@@ -29,6 +29,7 @@ class CoordinatorMachine final : public Coordinator {
   SharedBytes best_model() const override { return best_bytes_ ? best_bytes_ : model_bytes_; }
   bool finished() const override { return phase_ == Phase::kFinished; }
   bool target_reached() const override { return target_reached_; }
+  const std::string& failure() const override { return failure_; }
   const Bytes& last_partial() const override { return last_partial_; }
 
  private:
@@ -39,6 +40,7 @@ class CoordinatorMachine final : public Coordinator {
     kClosing,     // no more updates are taken, the last ones are folded
     kCommitting,  // RoundCommitted is being stored
     kEvaluating,
+    kJudging,  // the gate measures the round's model before it is committed
     kFinished,
     kFailed,
   };
@@ -58,6 +60,7 @@ class CoordinatorMachine final : public Coordinator {
     uint64_t examples = 0, counted = 0, uplink_bytes = 0, downlink_bytes = 0;
     ConnectionId connection = 0;  // 0 = away
     uint64_t declined_round = 0;  // not asked again in this round
+    uint64_t rests_until_ms = 0;  // asynchronous: not asked before
   };
   // ---- One assignment of the open attempt.
   struct Assignment {
@@ -78,6 +81,17 @@ class CoordinatorMachine final : public Coordinator {
     SharedBytes encoded;
     double l2_norm = 0;
     TimerId grace = 0, stall = 0;
+    Seed seed{};                // of the round, asynchronous: of its own
+    uint64_t base_version = 0;  // that it trains from
+    uint64_t claim_version = 0;
+    bool durable = true;   // asynchronous: the journal knows it
+    TimerId deadline = 0;  // asynchronous
+  };
+  // A model that is served.
+  struct Base {
+    Digest digest{};
+    SharedBytes bytes;
+    std::vector<SharedBytes> frames;  // made when first wanted
   };
 
   // ---- coordinator.cc: events, timers, out
@@ -102,7 +116,7 @@ class CoordinatorMachine final : public Coordinator {
   void OnModelWant(ConnectionId connection, const ModelWant& want);
   void Refuse(ConnectionId connection, Code code, std::string message);
 
-  // ---- coordinator_round.cc: opening, closing, committing
+  // ---- coordinator_round.cc: opening and closing an attempt
   void MaybeOpen();
   void OpenAttempt(std::vector<PublicKey> pool);
   void SendInvitations();
@@ -111,9 +125,54 @@ class CoordinatorMachine final : public Coordinator {
   void MaybeClose();
   void VoidAttempt(std::string why);
   void EndOpenAssignments(Verdict verdict, const std::string& message);
-  void OnAggregated(const AggregationWork& work);
-  void OnCommitted();
   void Stop(std::string why);
+
+  // ---- coordinator_commit.cc: from updates to the committed model
+  void PumpAggregation();
+  std::shared_ptr<AggregationWork> MakeWork();
+  AggregationWork::Update UpdateOf(const AssignmentId& id) const;
+  void OnAggregated(const AggregationWork& work);
+  void TakeResult(const AggregationWork& work);
+  void CommitRound();
+  void OnCommitted();
+  void AddLoss(const UpdateBegin& meta);
+  void Counted(const ClaimRecord& claim);
+  void StrategyFailed(const std::string& why);
+
+  // ---- coordinator_gate.cc: the held-out score of a round's model
+  void Judge();
+  void OnJudged(const EvaluateWork& work);
+
+  // ---- coordinator_async.cc: assignments that come and go one by one
+  bool Asynchronous() const { return options_.federation.round.asynchronous(); }
+  uint64_t Age(const Assignment& assignment) const { return committed_ - assignment.base_version; }
+  // Whether the model that it begins from can still be had.
+  bool Served(const Assignment& assignment) const {
+    return Age(assignment) == 0 || (Age(assignment) == 1 && previous_.bytes != nullptr);
+  }
+  void Restore(const std::vector<AssignmentRecord>& open, Recovered::Buffer buffer);
+  void StartAsynchronous();
+  void Refill();
+  void Watch(const AssignmentId& id);
+  void Invited(const std::vector<AssignmentId>& ids);
+  void SendInvite(const AssignmentId& id);
+  void Returned(const PublicKey& key);
+  void Rest(const PublicKey& key, uint64_t ms);
+  void GiveUp(const AssignmentId& id, std::string why, bool tell, bool rest);
+  void TooOld(const AssignmentId& id);
+  void Ended(const AssignmentId& id, bool rest);
+  void Claim(const AssignmentId& id, Assignment& assignment);
+  void EndAsynchronous();
+
+  // ---- coordinator_buffer.cc: the open buffer
+  void OpenBuffer();
+  void PumpBuffer();
+  void OnBufferAggregated(const AggregationWork& work);
+  void CommitBatch(Bytes partial);
+  void OnBatchCommitted(const std::vector<ClaimRecord>& claims);
+  void OnFlushed();
+  void VoidBuffer(const std::string& why);
+  std::vector<ClaimRecord> FoldedClaims() const;
 
   // ---- coordinator_update.cc: uploads
   void OnAccept(const PublicKey& key, const AssignmentId& id);
@@ -124,11 +183,10 @@ class CoordinatorMachine final : public Coordinator {
   void OnUpdateEnd(const PublicKey& key, const UpdateEnd& end);
   void OnChecked(const CheckWork& work);
   void RefuseUpdate(const AssignmentId& id, Code code, std::string message);
-  void AnswerPast(const PublicKey& key, const AssignmentId& id);
+  void AnswerPast(const PublicKey& key, const AssignmentId& id, std::string why = {});
   void GrantBudget();
   void Release(Assignment& assignment);
   void Drop(Assignment& assignment);
-  void PumpAggregation();
   Assignment* Find(const PublicKey& key, const AssignmentId& id);
 
   // ---- coordinator_evaluate.cc
@@ -142,6 +200,9 @@ class CoordinatorMachine final : public Coordinator {
   bool BetterThanBest(const RoundMetrics& metrics) const;
 
   uint64_t RoundNumber() const { return committed_ + 1; }
+  Seed AssignmentSeed(uint64_t ordinal) const {
+    return DeriveSeed(options_.secret, "asynchronous round", ordinal);
+  }
   Seed RoundSeed() const { return DeriveSeed(options_.secret, "round", RoundNumber()); }
 
   CoordinatorOptions options_;
@@ -151,6 +212,7 @@ class CoordinatorMachine final : public Coordinator {
   std::vector<Action> actions_;
   uint64_t now_ms_ = 0;
   Phase phase_ = Phase::kWaiting;
+  std::string failure_;
 
   std::map<ConnectionId, Session> sessions_;
   std::map<PublicKey, Person> people_;
@@ -166,6 +228,7 @@ class CoordinatorMachine final : public Coordinator {
   SharedBytes model_bytes_, best_bytes_;
   Digest digest_{};
   std::vector<SharedBytes> chunk_frames_;  // of model_bytes_, made when first wanted
+  Base previous_;                          // asynchronous: may still be on its way to somebody
   StrategyTask task_;                      // of the committed state
   std::vector<SharedBytes> value_frames_;  // of task_.values
   Bytes strategy_state_;
@@ -185,6 +248,7 @@ class CoordinatorMachine final : public Coordinator {
   bool aggregating_ = false;    // an AggregationWork is out
   uint64_t attempt_token_ = 0;  // names the attempt in works
   uint32_t voids_ = 0;          // attempts given up in a row
+  uint32_t failures_ = 0;       // of the strategy, in a row
   TimerId deadline_ = 0, gather_ = 0;
   bool gathered_ = false;
   size_t last_pool_ = 0;
@@ -196,6 +260,22 @@ class CoordinatorMachine final : public Coordinator {
   Bytes next_state_;
   StrategyTask next_task_;
   Bytes last_partial_;
+
+  // The gate: the round's model, and the score of the one that stands.
+  std::shared_ptr<EvaluateWork> judging_;
+  std::optional<Metrics> standing_, candidate_;
+
+  // Asynchronous rounds. `claimed_` counts what is in the open buffer or waits for it, `to_fold_`
+  // what waits.
+  uint64_t next_ordinal_ = 0;
+  std::vector<AssignmentId> ended_;         // not counted, since the last record that says so
+  std::vector<AssignmentId> folded_;        // into the open buffer, not committed
+  std::vector<ClaimRecord> buffer_claims_;  // committed to the open buffer
+  Bytes restored_partial_;                  // that holds them, after a restart
+  TimerId batch_ = 0;
+  bool batch_due_ = false, batch_storing_ = false, full_ = false, refill_due_ = false;
+  uint32_t invited_ = 0;  // since the last commit
+  double loss_sum_ = 0, loss_examples_ = 0;
 
   // Answers to resends: assignments of committed and given-up attempts.
   std::map<AssignmentId, Verdict> past_;

@@ -1,26 +1,24 @@
-// A round from its invitations to its commit.
+// A synchronous round from its invitations to its last update.
 #include <algorithm>
-#include <cmath>
-#include <limits>
 
 #include "base/random.h"
 #include "fed/coordinator_machine.h"
-#include "fed/work.h"
 
 namespace linnet {
 namespace {
 
-constexpr uint32_t kMaxVoidsInARow = 5;
-// What a participant states of its training is capped before a strategy makes weights of it.
-constexpr uint64_t kMaxSteps = 1000000;
-constexpr double kMaxLoss = 1e6;
-constexpr double kUnknown = std::numeric_limits<double>::quiet_NaN();
+// Of the pause between attempts.
+constexpr uint32_t kLongestPause = 5;
 
 }  // namespace
 
 // Opens the next attempt when enough participants are here: at once with all that are wanted, or
 // with everybody who took part last; with fewer, but at least the minimum, after gather_ms.
 void CoordinatorMachine::MaybeOpen() {
+  if (Asynchronous()) {
+    refill_due_ = true;
+    return;
+  }
   if (phase_ != Phase::kWaiting) return;
   std::vector<PublicKey> pool;  // sorted: people_ is ordered by key
   for (const auto& [key, person] : people_)
@@ -88,8 +86,10 @@ void CoordinatorMachine::OpenAttempt(std::vector<PublicKey> pool) {
     Assignment assignment;
     assignment.participant = pool[i];
     assignment.ordinal = i;
+    assignment.seed = RoundSeed();
+    assignment.base_version = assignment.claim_version = committed_;
     open_.emplace(id, std::move(assignment));
-    record.assignments.push_back({id, pool[i]});
+    record.assignments.push_back({id, pool[i], i, committed_});
   }
   phase_ = Phase::kOpening;
   Store({std::move(record)}, [this] { SendInvitations(); });
@@ -124,13 +124,15 @@ void CoordinatorMachine::SendInvitations() {
 
 Invite CoordinatorMachine::MakeInvite(const AssignmentId& id) const {
   const Federation& federation = options_.federation;
+  const Assignment& assignment = open_.at(id);
+  const bool newest = assignment.base_version == committed_;
   Invite invite;
   invite.assignment = id;
-  invite.round = RoundNumber();
+  invite.round = assignment.base_version + 1;
   invite.attempt = attempt_;
-  invite.base = digest_;
-  invite.base_bytes = model_bytes_->size();
-  invite.round_seed = RoundSeed();
+  invite.base = newest ? digest_ : previous_.digest;
+  invite.base_bytes = newest ? model_bytes_->size() : previous_.bytes->size();
+  invite.round_seed = assignment.seed;
   invite.train = TrainOfRound(federation.train, invite.round);
   invite.train.client = ClientAlgorithmName(task_.task.algorithm);
   invite.train.client_config = ClientTaskText(task_.task);
@@ -143,6 +145,7 @@ Invite CoordinatorMachine::MakeInvite(const AssignmentId& id) const {
 
 // An invited participant will not deliver: its place ends, the round may close without it.
 void CoordinatorMachine::Gone(const AssignmentId& id, std::string_view why) {
+  if (Asynchronous()) return GiveUp(id, StrCat(why), false, false);
   auto it = open_.find(id);
   if (it == open_.end() || phase_ != Phase::kTraining) return;
   Assignment& assignment = it->second;
@@ -157,7 +160,7 @@ void CoordinatorMachine::Gone(const AssignmentId& id, std::string_view why) {
 }
 
 void CoordinatorMachine::MaybeClose() {
-  if (phase_ != Phase::kTraining) return;
+  if (Asynchronous() || phase_ != Phase::kTraining) return;
   bool outstanding = checking_ > 0;
   for (const auto& [id, assignment] : open_)
     outstanding |= assignment.phase != Assignment::Phase::kClaimed &&
@@ -209,150 +212,11 @@ void CoordinatorMachine::VoidAttempt(std::string why) {
   gathered_ = false;
   // Not at once: what made it fail may need a moment, and a loop helps nobody.
   Disarm(gather_);
-  gather_ = Arm(options_.gather_ms * std::min(voids_, kMaxVoidsInARow), [this] {
+  gather_ = Arm(options_.gather_ms * std::min(voids_, kLongestPause), [this] {
     gather_ = 0;
     gathered_ = true;
     MaybeOpen();
   });
-}
-
-// Hands the strategy what there is for it: the begin of an attempt, claimed updates, the end. One
-// at a time.
-void CoordinatorMachine::PumpAggregation() {
-  if (aggregating_ || (phase_ != Phase::kTraining && phase_ != Phase::kClosing)) return;
-  const bool finish = phase_ == Phase::kClosing && to_fold_.size() <= kMaxFoldRows;
-  if (!begin_due_ && to_fold_.empty() && !finish) return;
-  const uint64_t round = RoundNumber();
-  auto work = std::make_shared<AggregationWork>();
-  work->host = host_;
-  work->attempt_token = attempt_token_;
-  work->base = model_;
-  if (begin_due_) {
-    if (host_dirty_) work->restore = strategy_state_;
-    RoundParameters parameters;
-    const Seed run = DeriveSeed(options_.secret, "run");
-    parameters.run_lo = LoadLE<uint64_t>(run.data());
-    parameters.run_hi = LoadLE<uint64_t>(run.data() + 8);
-    parameters.round = round;
-    parameters.server_version = committed_;
-    parameters.population = people_.size();
-    parameters.cohort = options_.federation.round.cohort;
-    parameters.expected_updates = wanted_;
-    // From the caps and the number that could have been invited, so that the grid of a round does
-    // not depend on who was there.
-    parameters.grid_exp =
-        *GridExponent(options_.federation.limits.max_abs, options_.federation.limits.max_examples,
-                      options_.federation.round.Invited());
-    parameters.seed = RoundSeed();
-    parameters.max_abs = options_.federation.limits.max_abs;
-    work->begin = parameters;
-    begin_due_ = false;
-    host_dirty_ = false;
-  }
-  const size_t take = std::min(to_fold_.size(), kMaxFoldRows);
-  for (size_t i = 0; i < take; ++i) {
-    Assignment& assignment = open_.at(to_fold_[i]);
-    AggregationWork::Update update;
-    update.assignment = to_fold_[i];
-    update.encoded = assignment.encoded;
-    update.codec = options_.federation.upload;
-    update.seed = MakeCodecSeed(RoundSeed(), assignment.participant);
-    update.meta = MakeUpdate(assignment.ordinal, uint32_t(assignment.meta.examples));
-    update.meta.base_version = update.meta.server_version = committed_;
-    update.meta.num_examples = double(assignment.meta.examples);
-    update.meta.num_steps = double(std::min(assignment.meta.steps, kMaxSteps));
-    update.meta.l2_norm = assignment.l2_norm;
-    update.meta.loss_before = std::min(assignment.meta.loss_before, kMaxLoss);
-    update.meta.loss_after = assignment.meta.loss_after;
-    update.meta.train_seconds = assignment.meta.train_seconds;
-    work->updates.push_back(std::move(update));
-  }
-  to_fold_.erase(to_fold_.begin(), to_fold_.begin() + ptrdiff_t(take));
-  work->finish = finish;
-  if (finish) host_dirty_ = true;
-  aggregating_ = true;
-  actions_.push_back(Compute{std::move(work)});
-}
-
-void CoordinatorMachine::OnAggregated(const AggregationWork& work) {
-  for (const auto& update : work.updates)
-    if (auto it = open_.find(update.assignment); it != open_.end()) Release(it->second);
-  if (!work.status) {
-    host_dirty_ = true;
-    if (++voids_ >= kMaxVoidsInARow) {
-      EndOpenAssignments(Verdict::kVoid, "the strategy failed");
-      ++attempt_token_;
-      return Stop(StrCat("the strategy failed ", voids_,
-                         " times, the previous model stands: ", work.status.error().message));
-    }
-    --voids_;  // VoidAttempt counts it
-    return VoidAttempt(StrCat("the strategy failed: ", work.status.error().message));
-  }
-  if (!work.finish) return;
-
-  next_model_ = work.model;
-  next_bytes_ = work.model_bytes;
-  next_state_ = work.state;
-  next_task_ = work.next_task;
-  last_partial_ = work.partial;
-  metrics_ = {};
-  metrics_.round = RoundNumber();
-  metrics_.attempt = attempt_;
-  metrics_.invited = uint32_t(open_.size());
-  metrics_.refused = refused_;
-  metrics_.late = late_;
-  metrics_.accuracy = metrics_.loss = metrics_.accuracy_mean = kUnknown;
-  metrics_.model = work.digest;
-  metrics_.uplink_bytes = uplink_ - uplink_at_open_;
-  metrics_.downlink_bytes = downlink_ - downlink_at_open_;
-  double loss_sum = 0, examples = 0;
-  claims_.clear();
-  for (const auto& [id, assignment] : open_) {
-    if (assignment.phase != Assignment::Phase::kClaimed) continue;
-    claims_.push_back(
-        {id, assignment.participant, assignment.meta.examples, assignment.meta.bytes});
-    if (std::isfinite(assignment.meta.loss_before)) {
-      loss_sum += assignment.meta.loss_before * double(assignment.meta.examples);
-      examples += double(assignment.meta.examples);
-    }
-  }
-  metrics_.counted = uint32_t(claims_.size());
-  metrics_.train_loss = examples > 0 ? loss_sum / examples : kUnknown;
-  phase_ = Phase::kCommitting;
-  RoundCommitted record{RoundNumber(), attempt_, next_bytes_, next_state_, claims_, metrics_};
-  record.metrics.seconds = metrics_.seconds = double(now_ms_ - opened_ms_) / 1000.0;
-  Store({std::move(record)}, [this] { OnCommitted(); });
-}
-
-// The commit is durable: from here on the updates count, and only from here on is it said.
-void CoordinatorMachine::OnCommitted() {
-  for (const ClaimRecord& claim : claims_) {
-    Remember(claim.id, Verdict::kAlreadyCounted);
-    ++people_[claim.participant].counted;
-    UpdateVerdict verdict;
-    verdict.assignment = claim.id;
-    verdict.round = RoundNumber();
-    SendToPerson(claim.participant, verdict);
-  }
-  metrics_.seconds = double(now_ms_ - opened_ms_) / 1000.0;
-  metrics_.downlink_bytes = downlink_ - downlink_at_open_;
-  model_ = std::move(next_model_);
-  model_bytes_ = std::move(next_bytes_);
-  digest_ = metrics_.model;
-  chunk_frames_.clear();
-  task_ = std::move(next_task_);
-  value_frames_.clear();
-  strategy_state_ = std::move(next_state_);
-  host_dirty_ = false;
-  ++committed_;
-  ++attempt_token_;
-  attempt_ = 0;
-  voids_ = 0;
-  open_.clear();
-  claimed_ = 0;
-  history_.push_back(metrics_);
-  phase_ = Phase::kEvaluating;
-  Evaluate();
 }
 
 }  // namespace linnet

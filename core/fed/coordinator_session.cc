@@ -163,6 +163,7 @@ void CoordinatorMachine::OnProof(ConnectionId connection, Session& session, cons
     return Refuse(connection, Code::kPermission, "the proof is not a signature by the device key");
   Disarm(session.handshake);
   session.state = Session::State::kWelcomed;
+  const bool known = people_.contains(key);
   Person& person = people_[key];
   if (person.connection != 0 && person.connection != connection) {
     const ConnectionId old = person.connection;
@@ -187,18 +188,31 @@ void CoordinatorMachine::OnProof(ConnectionId connection, Session& session, cons
   SendTo(connection, welcome);
   Tell(Notice::Kind::kJoined,
        StrCat(person.name, " joined (", person.runtime, ", ", person.examples, " examples)"));
+  if (Asynchronous() && known) Returned(key);
   MaybeOpen();
 }
 
 void CoordinatorMachine::OnModelWant(ConnectionId connection, const ModelWant& want) {
-  // The model, or the values that the strategy has for the participants.
+  // The model, the one before, or the values that the strategy has for the participants.
   const bool values = task_.values != nullptr && want.digest == task_.task.values;
-  const SharedBytes& bytes = values ? task_.values : model_bytes_;
-  if ((!values && want.digest != digest_) || want.offset >= bytes->size())
-    return SendTo(connection, ModelOffer{want.digest, 0});
+  const bool before = !values && previous_.bytes != nullptr && want.digest == previous_.digest;
+  const SharedBytes& bytes = values ? task_.values : before ? previous_.bytes : model_bytes_;
+  const bool known = values || before || want.digest == digest_;
+  if (!known && Asynchronous()) {
+    // It was to begin from a model that is not served any more.
+    const PublicKey key = sessions_.at(connection).hello.device_key;
+    for (const auto& [id, assignment] : open_) {
+      if (assignment.participant != key || assignment.phase > Assignment::Phase::kBegun) continue;
+      GiveUp(id, "the model it was to begin from is not served any more", true, false);
+      break;
+    }
+  }
+  if (!known || want.offset >= bytes->size()) return SendTo(connection, ModelOffer{want.digest, 0});
   SendTo(connection, ModelOffer{want.digest, bytes->size()});
   // The same frames for everybody: a transport prepares each once.
-  std::vector<SharedBytes>& frames = values ? value_frames_ : chunk_frames_;
+  std::vector<SharedBytes>& frames = values   ? value_frames_
+                                     : before ? previous_.frames
+                                              : chunk_frames_;
   const size_t chunks = (bytes->size() + kMaxChunk - 1) / kMaxChunk;
   if (frames.empty()) frames.resize(chunks);
   auto make = [&](uint64_t offset, uint64_t end) {

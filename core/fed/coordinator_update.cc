@@ -38,6 +38,7 @@ void CoordinatorMachine::OnDecline(const PublicKey& key, const Decline& decline)
   std::string why = decline.reason.substr(0, 200);
   for (char& c : why)
     if (c < ' ' || c == 127) c = '?';
+  if (Asynchronous()) return GiveUp(decline.assignment, std::move(why), false, true);
   Gone(decline.assignment, why);
 }
 
@@ -53,8 +54,9 @@ void CoordinatorMachine::OnQuery(const PublicKey& key, const AssignmentId& id) {
 }
 
 // What became of an assignment that is not open any more.
-void CoordinatorMachine::AnswerPast(const PublicKey& key, const AssignmentId& id) {
+void CoordinatorMachine::AnswerPast(const PublicKey& key, const AssignmentId& id, std::string why) {
   UpdateVerdict verdict;
+  verdict.message = std::move(why);
   verdict.assignment = id;
   verdict.round = committed_;
   auto it = past_.find(id);
@@ -73,6 +75,8 @@ void CoordinatorMachine::OnUpdateBegin(const PublicKey& key, const UpdateBegin& 
   using P = Assignment::Phase;
   if (assignment->phase == P::kClaimed || assignment->phase == P::kChecking) return;
   const Federation& federation = options_.federation;
+  if (Asynchronous() && Age(*assignment) > federation.round.max_staleness)
+    return TooOld(begin.assignment);
   const CodecSpec codec{CodecKind(begin.codec.kind), begin.codec.bits};
   const uint64_t elements = layout_.weight_count;
   auto refuse = [&](Code code, std::string message) {
@@ -158,7 +162,7 @@ void CoordinatorMachine::OnUpdateEnd(const PublicKey& key, const UpdateEnd& end)
   work->encoded = assignment->encoded;
   work->digest = end.digest;
   work->codec = options_.federation.upload;
-  work->seed = MakeCodecSeed(RoundSeed(), key);
+  work->seed = MakeCodecSeed(assignment->seed, key);
   work->elements = layout_.weight_count;
   work->extras = layout_.ExtraCount();
   work->scalars = layout_.scalar_count;
@@ -176,10 +180,11 @@ void CoordinatorMachine::OnChecked(const CheckWork& work) {
     RefuseUpdate(work.assignment, work.status.error().code, work.status.error().message);
     return;
   }
+  assignment.l2_norm = work.stats.l2_norm;
+  if (Asynchronous()) return Claim(work.assignment, assignment);
   if (phase_ != Phase::kTraining || claimed_ >= wanted_)
     return;  // told `late` when the round closed
   assignment.phase = Assignment::Phase::kClaimed;
-  assignment.l2_norm = work.stats.l2_norm;
   ++claimed_;
   to_fold_.push_back(work.assignment);
   Tell(Notice::Kind::kUpdateCounted,
@@ -203,6 +208,7 @@ void CoordinatorMachine::RefuseUpdate(const AssignmentId& id, Code code, std::st
   verdict.message = std::move(message);
   verdict.round = RoundNumber();
   SendToPerson(assignment.participant, verdict);
+  if (Asynchronous()) return Ended(id, true);
   Drop(assignment);
   MaybeClose();
 }
@@ -219,6 +225,7 @@ void CoordinatorMachine::Drop(Assignment& assignment) {
   assignment.phase = Assignment::Phase::kEnded;
   Disarm(assignment.grace);
   Disarm(assignment.stall);
+  Disarm(assignment.deadline);
   Release(assignment);
 }
 

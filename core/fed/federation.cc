@@ -14,6 +14,7 @@
 namespace linnet {
 namespace {
 
+using federation_file::CheckRound;
 using federation_file::Draft;
 using federation_file::Key;
 using federation_file::Keys;
@@ -98,22 +99,7 @@ Status CheckTogether(const Federation& f, const std::set<std::string_view>& give
     return Fail(Code::kInvalid, "strategy.chain: found beside strategy.id or strategy.config, ",
                 "wanted one or the other");
   }
-  if (f.round.minimum > f.round.cohort) {
-    return Fail(Code::kInvalid, "round.minimum: found ", f.round.minimum,
-                ", wanted at most round.cohort, which is ", f.round.cohort);
-  }
-  if (given.contains("round.target.metric") && !f.round.target_value) {
-    return Fail(Code::kInvalid, "round.target.value: missing, round.target.metric wants one");
-  }
-  if (f.round.target_value && f.round.target_metric == "accuracy" && *f.round.target_value > 1) {
-    return Fail(Code::kInvalid, "round.target.value: found ", *f.round.target_value,
-                ", wanted an accuracy in 0..1");
-  }
-  if (f.round.target_value && !f.evaluate.federated && f.evaluate.data.empty()) {
-    return Fail(Code::kInvalid,
-                "round.target: nothing measures it: give evaluate.data or set "
-                "evaluate.federated to true");
-  }
+  LINNET_TRY_STATUS(CheckRound(f, given));
   if (f.personal_epochs > 0 && f.personal.empty()) {
     return Fail(Code::kInvalid, "train.personalEpochs: found ", f.personal_epochs,
                 " without train.personal, which says what they train");
@@ -172,6 +158,7 @@ Result<Federation> ParseFederation(std::string_view text) {
   Federation& f = draft.federation;
   std::set<std::string_view> given;
   LINNET_TRY_STATUS(ReadObject(json, "", draft, given));
+  if (f.round.asynchronous()) f.round.cohort = f.round.buffer;
   if (!given.contains("round.minimum")) f.round.minimum = (f.round.cohort * 4 + 4) / 5;
   if (!given.contains("evaluate.federated")) f.evaluate.federated = f.evaluate.data.empty();
   LINNET_TRY_STATUS(ReadCodec(draft));

@@ -47,7 +47,14 @@ struct Federation {
     double max_step_norm = 0;            // a round may move the weights so far at most; 0 = off
   } strategy;
 
+  // Synchronous: everybody of a cohort trains from the same model, and all wait for the slowest.
+  // Asynchronous (FedBuff): whoever is done gets the newest model to go on from, and every `buffer`
+  // updates make a new one, whatever model they began from; `cohort` is then the buffer.
   struct Round {
+    enum class Mode : uint8_t { kSynchronous, kAsynchronous } mode = Mode::kSynchronous;
+    bool asynchronous() const { return mode == Mode::kAsynchronous; }
+    uint32_t buffer = 10, concurrency = 20;
+    uint32_t max_staleness = 20;  // versions that the model may have moved on meanwhile
     uint32_t cohort = 10;
     uint32_t minimum = 8;  // default: 80 % of the cohort, rounded up
     double over_select = 1.0;
@@ -59,6 +66,13 @@ struct Federation {
     // How many are invited when enough are connected: ceil(cohort * over_select).
     uint32_t Invited() const;
   } round;
+
+  // A round whose model is worse on evaluate.data than the one before by more is given up.
+  struct Gate {
+    std::optional<double> max_drop{};  // of the accuracy
+    std::optional<double> max_rise{};  // of the loss
+    bool on() const { return max_drop || max_rise; }
+  } gate;
 
   struct Limits {
     float max_abs = 64;             // no update element beyond

@@ -1,12 +1,10 @@
 #include "fed/federation_keys.h"
 
 #include <algorithm>
-#include <charconv>
 #include <cmath>
-#include <cstdlib>
-#include <type_traits>
 #include <utility>
 
+#include "fed/federation_key_kinds.h"
 #include "model/schedule.h"
 
 namespace linnet::federation_file {
@@ -28,106 +26,6 @@ std::unexpected<Error> Unwanted(const Json& value, std::string_view wanted) {
 
 namespace {
 
-// 0.1f is written 0.1, not 0.10000000149011612.
-Json Number(double value) { return Json(value); }
-Json Number(float value) {
-  char text[32];
-  *std::to_chars(text, text + sizeof(text) - 1, value).ptr = '\0';
-  return Json(std::strtod(text, nullptr));
-}
-
-// ---- Kinds of keys. `field` takes a Federation and gives the member; the default is that of the
-// struct.
-
-template <typename Field>
-Key Integer(std::string_view path, int64_t min, int64_t max, Field field,
-            std::string_view meaning) {
-  std::string wanted = StrCat("an integer in ", min, "..", max);
-  const auto set = [=](Draft& draft, const Json& value) -> Status {
-    if (!value.is_int() || value.as_int() < min || value.as_int() > max) {
-      return Unwanted(value, wanted);
-    }
-    auto& to = field(draft.federation);
-    to = static_cast<std::remove_reference_t<decltype(to)>>(value.as_int());
-    return {};
-  };
-  const auto get = [=](const Federation& f) { return Json(field(f)); };
-  return {path, wanted, get(Federation()).Dump(), meaning, set, get};
-}
-
-template <typename Field>
-Key Real(std::string_view path, double min, double max, Field field, std::string_view meaning) {
-  std::string wanted = StrCat("a number in ", min, "..", max);
-  const auto set = [=](Draft& draft, const Json& value) -> Status {
-    if (!value.is_number() || !(value.as_double() >= min && value.as_double() <= max)) {
-      return Unwanted(value, wanted);
-    }
-    auto& to = field(draft.federation);
-    to = static_cast<std::remove_reference_t<decltype(to)>>(value.as_double());
-    return {};
-  };
-  const auto get = [=](const Federation& f) { return Number(field(f)); };
-  return {path, wanted, get(Federation()).Dump(), meaning, set, get};
-}
-
-template <typename Field>
-Key Flag(std::string_view path, Field field, std::string_view fallback, std::string_view meaning) {
-  const auto set = [=](Draft& draft, const Json& value) -> Status {
-    if (!value.is_bool()) return Unwanted(value, "true or false");
-    field(draft.federation) = value.as_bool();
-    return {};
-  };
-  const auto get = [=](const Federation& f) { return Json(field(f)); };
-  return {path, "true or false", std::string(fallback), meaning, set, get};
-}
-
-bool HasControl(std::string_view text) {
-  return std::ranges::any_of(text, [](char c) { return static_cast<uint8_t>(c) < 0x20; });
-}
-
-// Empty is as good as not given.
-template <typename Field>
-Key Text(std::string_view path, size_t max_bytes, Field field, std::string_view fallback,
-         std::string_view meaning) {
-  std::string wanted = StrCat("a text of at most ", max_bytes, " bytes without control characters");
-  const auto set = [=](Draft& draft, const Json& value) -> Status {
-    if (!value.is_string() || value.as_string().size() > max_bytes ||
-        HasControl(value.as_string())) {
-      return Unwanted(value, wanted);
-    }
-    field(draft.federation) = value.as_string();
-    return {};
-  };
-  const auto get = [=](const Federation& f) { return field(f).empty() ? Json() : Json(field(f)); };
-  return {path, wanted, std::string(fallback), meaning, set, get};
-}
-
-template <typename Value>
-using Names = std::vector<std::pair<std::string_view, Value>>;
-
-template <typename Value, typename Field>
-Key Choice(std::string_view path, Names<Value> names, Field field, std::string_view meaning) {
-  std::string wanted;
-  for (const auto& [name, value] : names) wanted += StrCat(wanted.empty() ? "" : ", ", name);
-  const auto set = [=](Draft& draft, const Json& value) -> Status {
-    if (value.is_string()) {
-      for (const auto& [name, meant] : names) {
-        if (value.as_string() != name) continue;
-        field(draft.federation) = meant;
-        return {};
-      }
-    }
-    return Unwanted(value, "one of " + wanted);
-  };
-  const auto get = [=](const Federation& f) {
-    for (const auto& [name, value] : names) {
-      if (field(f) == value) return Json(name);
-    }
-    return Json();
-  };
-  return {path, wanted, get(Federation()).Dump(), meaning, set, get};
-}
-
 // Understood, but only as it is in a federation without it.
 Key OnlyOff(std::string_view path, Json off, std::string_view meaning) {
   const auto set = [=](Draft&, const Json& value) -> Status {
@@ -140,8 +38,6 @@ Key OnlyOff(std::string_view path, Json off, std::string_view meaning) {
   return {
       path, off.Dump() + " only", off.Dump(), meaning, set, [=](const Federation&) { return off; }};
 }
-
-#define LINNET_FIELD(member) [](auto& f) -> auto& { return f.member; }
 
 Key NameKey() {
   const std::string wanted = "1 to 64 of A-Z a-z 0-9 . _ -";
@@ -180,36 +76,6 @@ Key ScheduleKey() {
           "of the learning rate, by=step of each round or by=round",
           set,
           get};
-}
-
-Key TargetKey() {
-  const std::string wanted = "a number above 0 (accuracy: at most 1)";
-  const auto set = [=](Draft& draft, const Json& value) -> Status {
-    if (!value.is_number() || !(value.as_double() > 0)) return Unwanted(value, wanted);
-    draft.federation.round.target_value = value.as_double();
-    return {};
-  };
-  const auto get = [](const Federation& f) {
-    return f.round.target_value ? Json(*f.round.target_value) : Json();
-  };
-  return {"round.target.value", wanted, "none", "done when it is reached", set, get};
-}
-
-Key TargetMetricKey() {
-  Key key = Choice<std::string>("round.target.metric", {{"accuracy", "accuracy"}, {"loss", "loss"}},
-                                LINNET_FIELD(round.target_metric),
-                                "accuracy: at least the value; loss (nats per example): at most");
-  key.get = [](const Federation& f) {
-    return f.round.target_value ? Json(f.round.target_metric) : Json();
-  };
-  return key;
-}
-
-Key MinimumKey() {
-  Key key = Integer("round.minimum", 1, 100000, LINNET_FIELD(round.minimum),
-                    "fewer at the deadline: the round is tried again");
-  key.fallback = "80 % of the cohort";
-  return key;
 }
 
 // At most 64 values, so that what participants are told fits into its message.
@@ -333,8 +199,10 @@ Key CodecBitsKey() {
 
 }  // namespace
 
-const std::vector<Key>& Keys() {
-  static const std::vector<Key> keys = {
+namespace {
+
+std::vector<Key> MakeKeys() {
+  std::vector<Key> keys = {
       NameKey(),
       Text("model.builtin", 64, LINNET_FIELD(model.builtin), "this or model.file",
            "mlp-2nn, cnn-mnist, autoencoder:19-8-19, ...: see linnet train --help"),
@@ -386,18 +254,10 @@ const std::vector<Key>& Keys() {
       StrategyChainKey(),
       Real("strategy.maxStepNorm", 0, 1e9, LINNET_FIELD(strategy.max_step_norm),
            "a round that moves the weights further is given up, 0 = off"),
-      Integer("round.cohort", 1, 100000, LINNET_FIELD(round.cohort),
-              "updates that count per round"),
-      MinimumKey(),
-      Real("round.overSelect", 1, 10, LINNET_FIELD(round.over_select),
-           "invited = cohort * this, rounded up"),
-      Integer("round.deadlineMs", 100, 86400000, LINNET_FIELD(round.deadline_ms),
-              "from invitation to the end of the upload"),
-      Integer("round.intervalMs", 0, 86400000, LINNET_FIELD(round.interval_ms),
-              "least time from one round's invitations to the next's"),
-      Integer("round.maxRounds", 1, 1000000, LINNET_FIELD(round.max_rounds), "done after so many"),
-      TargetMetricKey(),
-      TargetKey(),
+      Optional("gate.maxDrop", 0, 1, LINNET_FIELD(gate.max_drop),
+               "a round whose model's accuracy on evaluate.data is lower by more is given up"),
+      Optional("gate.maxRise", 0, 1e6, LINNET_FIELD(gate.max_rise),
+               "the same for a loss that is higher by more"),
       Real("limits.maxAbs", 1e-6, 1e9, LINNET_FIELD(limits.max_abs),
            "an update with a larger element is refused"),
       Integer("limits.maxExamples", 1, (1 << 29) - 1, LINNET_FIELD(limits.max_examples),
@@ -421,8 +281,17 @@ const std::vector<Key>& Keys() {
       Text("admission.tokenFile", 1024, LINNET_FIELD(admission.token_file), "none",
            "with token: a file, one token a line"),
   };
+  const auto limits = std::ranges::find(keys, "limits.maxAbs", &Key::path);
+  const std::vector<Key> round = RoundKeys();
+  keys.insert(limits, round.begin(), round.end());
   return keys;
 }
-#undef LINNET_FIELD
+
+}  // namespace
+
+const std::vector<Key>& Keys() {
+  static const std::vector<Key> keys = MakeKeys();
+  return keys;
+}
 
 }  // namespace linnet::federation_file

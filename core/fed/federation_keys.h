@@ -3,6 +3,7 @@
 #define LINNET_FED_FEDERATION_KEYS_H_
 
 #include <functional>
+#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -29,6 +30,11 @@ struct Key {
 
 // In the order of the canonical file.
 const std::vector<Key>& Keys();
+
+// Those of `round`, in federation_round_keys.cc, and what they must be together; `given` holds the
+// paths that the file has.
+std::vector<Key> RoundKeys();
+Status CheckRound(const Federation& federation, const std::set<std::string_view>& given);
 
 // "found 3, wanted true or false".
 std::unexpected<Error> Unwanted(const Json& value, std::string_view wanted);

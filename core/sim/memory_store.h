@@ -19,6 +19,8 @@ class MemoryStore {
   const SharedBytes& best_model() const { return best_; }
 
  private:
+  void CloseAssignment(const AssignmentId& id);
+
   Recovered recovered_;
   std::vector<ClaimRecord> claims_;
   SharedBytes best_;

@@ -187,6 +187,8 @@ void Simulation::RunPendingWork() {
 
 void Simulation::DoCoordinator(std::vector<Coordinator::Action> actions) {
   for (Coordinator::Action& action : actions) {
+    if (restart_) return;
+    if (++result_.actions == options_.faults.kill_after) restart_ = true;
     if (auto* send = std::get_if<Send>(&action)) {
       if (auto it = site_of_.find(send->connection); it != site_of_.end())
         Transmit(it->second, it->second, send->connection, send->frame);
@@ -211,7 +213,7 @@ void Simulation::DoCoordinator(std::vector<Coordinator::Action> actions) {
         if (p > 0 && faults_.UniformDouble() < p) restart_ = true;
       } else if (notice->kind == Notice::Kind::kAttemptVoid && options_.max_attempts > 0 &&
                  notice->metrics.attempt + 1 >= options_.max_attempts) {
-        result_.given_up = notice->text;
+        result_.failure = notice->text;
         stop_ = true;
       } else if (notice->kind == Notice::Kind::kRoundOpened && options_.faults.restart > 0) {
         if (faults_.UniformDouble() < options_.faults.restart) restart_ = true;
@@ -319,7 +321,7 @@ Result<SimulationResult> Simulation::Run() {
       if (!options_.faults.any() && next.at_ms > finished_at + 10 * options_.latency_ms) break;
       if (now_ms_ > finished_at + kLingerMs) break;
     }
-    if (now_ms_ > limit) break;
+    if (now_ms_ > limit || !coordinator_->failure().empty()) break;
     Deliver(next);
     if (restart_) {  // everything that was not stored is lost
       restart_ = false;
@@ -332,9 +334,8 @@ Result<SimulationResult> Simulation::Run() {
     }
   }
   const CoordinatorStatus status = coordinator_->Status();
-  if (status.history.empty() && !result_.given_up.empty())
-    return Fail(Code::kUnavailable, result_.given_up);
-  if (status.history.empty())
+  if (!coordinator_->failure().empty()) result_.failure = coordinator_->failure();
+  if (status.history.empty() && result_.failure.empty())
     return Fail(Code::kUnavailable, "no round could be closed within ", now_ms_,
                 " ms of virtual time");
   result_.history = status.history;
@@ -348,6 +349,7 @@ Result<SimulationResult> Simulation::Run() {
   result_.virtual_ms = now_ms_;
   result_.claims = store_.claims();
   result_.hostile = adversary_.assignments();
+  result_.buffered = store_.Load().buffer.claims.size();
   result_.strategy_state = store_.Load().strategy_state;
   for (const Site& site : sites_) {
     const ParticipantState& state = site.machine->state();

@@ -22,11 +22,12 @@ namespace linnet {
 
 // What can go wrong on the way. Probabilities are per frame, drawn from the simulation's seed.
 struct Faults {
-  double drop = 0;        // the frame vanishes
-  double duplicate = 0;   // the frame arrives twice
-  double cut = 0;         // the connection breaks in place of this frame
-  uint64_t delay_ms = 0;  // added to each frame, uniform in [0, delay_ms]; order is kept
-  double restart = 0;     // per closed round: the coordinator dies and starts from its store
+  double drop = 0;          // the frame vanishes
+  double duplicate = 0;     // the frame arrives twice
+  double cut = 0;           // the connection breaks in place of this frame
+  uint64_t delay_ms = 0;    // added to each frame, uniform in [0, delay_ms]; order is kept
+  double restart = 0;       // per closed round: the coordinator dies and starts from its store
+  uint64_t kill_after = 0;  // the coordinator dies once, after so many of its actions; 0 = never
   bool any() const { return drop > 0 || duplicate > 0 || cut > 0 || delay_ms > 0 || restart > 0; }
 };
 
@@ -57,7 +58,8 @@ struct SimulationResult {
   SharedBytes model, best_model;
   Bytes last_partial;  // blob 1 of the last aggregation
   bool finished = false, target_reached = false;
-  std::string given_up;  // by max_attempts: which round, and why
+  // Why the federation ended before its time (the strategy, max_attempts); `history` may be empty.
+  std::string failure;
   uint64_t virtual_ms = 0;
   uint64_t uplink_bytes = 0, downlink_bytes = 0;
   // Invariants, for tests: what the participants believe beside what the coordinator committed.
@@ -71,14 +73,17 @@ struct SimulationResult {
   std::vector<Ledger> participants;
   Bytes strategy_state;             // after the last round
   std::vector<ClaimRecord> claims;  // of all committed rounds, in commit order
+  uint64_t buffered = 0;            // of them, in a buffer that has made no model
   std::set<AssignmentId> hostile;   // trained by hostile participants, whether counted or not
   uint64_t HostileCounted() const;  // how many of `claims` those are
   uint64_t restarts = 0, dropped = 0, cuts = 0;
+  uint64_t actions = 0;  // of all coordinators
 };
 
 // The same options give the same result bit for bit, whatever the executor's number of workers. An
 // error is a configuration that cannot work (kInvalid, as Coordinator::Create), or kUnavailable
-// when the virtual time ran out before a round could be closed.
+// when the virtual time ran out before a round could be closed. A strategy that keeps failing ends
+// the run with SimulationResult::failure.
 Result<SimulationResult> Simulate(SimulationOptions options);
 
 }  // namespace linnet

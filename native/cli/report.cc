@@ -20,6 +20,8 @@ std::string RoundLine(const RoundMetrics& metrics) {
              "  ", metrics.counted, " of ", metrics.invited, " counted");
   if (metrics.refused > 0) line += StrCat(", ", metrics.refused, " refused");
   if (metrics.late > 0) line += StrCat(", ", metrics.late, " late");
+  if (std::isfinite(metrics.staleness))
+    line += StrCat(", ", Fixed(metrics.staleness, 1), " versions old");
   return line + StrCat("  up ", HumanBytes(metrics.uplink_bytes), "  down ",
                        HumanBytes(metrics.downlink_bytes), "  ", HumanSeconds(metrics.seconds));
 }

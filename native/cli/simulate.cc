@@ -97,13 +97,19 @@ Result<int> Run(const SimulateCommand& command) {
 
   const double seconds = elapsed();
   const bool wanted = federation.round.target_value.has_value();
-  const RoundMetrics& closed = result.history.back();
+  const bool failed = !result.failure.empty();
+  RoundMetrics closed;  // the last round
+  closed.accuracy = closed.loss = std::nan("");
+  if (!result.history.empty()) closed = result.history.back();
+  closed.model = Blake2b(*result.model);
   if (!command.save.empty()) LINNET_TRY_STATUS(ReplaceFile(command.save, *result.best_model));
   Json done(Json::Object{{"done", true},
                          {"rounds", closed.round},
                          {"accuracy", closed.accuracy},
                          {"loss", closed.loss},
                          {"targetReached", result.target_reached},
+                         {"failed", failed},
+                         {"failure", failed ? Json(result.failure) : Json()},
                          {"uplinkBytes", result.uplink_bytes},
                          {"downlinkBytes", result.downlink_bytes},
                          {"seconds", seconds},
@@ -117,12 +123,12 @@ Result<int> Run(const SimulateCommand& command) {
                                      {"attack", AttackText(hostility.attack)},
                                      {"updatesCounted", result.HostileCounted()}});
   }
-  if (!result.given_up.empty()) done.Set("givenUp", result.given_up);
   output.Object(done);
-  const std::string verdict = !result.given_up.empty() ? output.Red(result.given_up)
-                              : !wanted                ? output.Green("all rounds are done")
-                              : result.target_reached  ? output.Green("the target is reached")
-                                                       : output.Red("the target was missed");
+  if (failed) LogError(result.failure);
+  const std::string verdict = failed                  ? output.Red("the federation failed")
+                              : !wanted               ? output.Green("all rounds are done")
+                              : result.target_reached ? output.Green("the target is reached")
+                                                      : output.Red("the target was missed");
   output.Line("");
   output.Line(StrCat(output.Bold(federation.name), ": ", verdict, ": ", ScoreText(closed),
                      " after ", closed.round, " rounds, ", HumanSeconds(seconds)));
@@ -134,7 +140,7 @@ Result<int> Run(const SimulateCommand& command) {
     output.Line(StrCat("  hostile: ", result.HostileCounted(), " of ", result.claims.size(),
                        " updates that counted"));
   if (!command.save.empty()) output.Line(StrCat("  the best model is in ", command.save));
-  return (wanted && !result.target_reached) || !result.given_up.empty() ? kExitMissed : kExitGood;
+  return failed || (wanted && !result.target_reached) ? kExitMissed : kExitGood;
 }
 
 }  // namespace linnet

@@ -1,6 +1,7 @@
 #include "native/http/status_json.h"
 
 #include <algorithm>
+#include <cmath>
 #include <span>
 
 #include "base/bytes.h"
@@ -14,7 +15,7 @@ constexpr size_t kShownRounds = 1000;
 }  // namespace
 
 Json MetricsJson(const RoundMetrics& metrics) {
-  return Json::Object{
+  Json json = Json::Object{
       {"round", metrics.round},
       {"attempt", metrics.attempt},
       {"invited", metrics.invited},
@@ -30,6 +31,8 @@ Json MetricsJson(const RoundMetrics& metrics) {
       {"seconds", metrics.seconds},
       {"model", Hex(metrics.model)},
   };
+  if (std::isfinite(metrics.staleness)) json.Set("staleness", metrics.staleness);
+  return json;
 }
 
 Json StatusJson(const Federation& federation, const Coordinator& coordinator) {
@@ -72,6 +75,7 @@ Json StatusJson(const Federation& federation, const Coordinator& coordinator) {
       {"modelBytes", status.model_bytes},
       {"codec", CodecName(federation.upload)},
       {"strategy", DescribeStrategy(federation)},
+      {"mode", federation.round.asynchronous() ? "asynchronous" : "synchronous"},
       {"uplinkBytes", status.uplink_bytes},
       {"downlinkBytes", status.downlink_bytes},
       {"inflightBytes", status.inflight_bytes},

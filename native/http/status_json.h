@@ -8,13 +8,14 @@
 namespace linnet {
 
 // {"round", "attempt", "invited", "counted", "refused", "late", "accuracy", "loss", "accuracyMean",
-// "trainLoss", "uplinkBytes", "downlinkBytes", "seconds", "model"}; not measured = null.
+// "trainLoss", "uplinkBytes", "downlinkBytes", "seconds", "model"}; not measured = null. Of
+// asynchronous rounds also "staleness".
 Json MetricsJson(const RoundMetrics& metrics);
 
 // {"federation", "phase", "finished", "targetReached", "target": {"metric", "value"}, "round",
 // "maxRounds", "attempt", "connected", "invited", "received", "model", "modelBytes", "codec",
-// "strategy", "uplinkBytes", "downlinkBytes", "inflightBytes", "history": [metrics of the last
-// 1000], "participants": [{"device", "name", "runtime", "connected", "counted", "examples",
+// "strategy", "mode", "uplinkBytes", "downlinkBytes", "inflightBytes", "history": [metrics of the
+// last 1000], "participants": [{"device", "name", "runtime", "connected", "counted", "examples",
 // "uplinkBytes", "downlinkBytes"}]}
 Json StatusJson(const Federation& federation, const Coordinator& coordinator);
 

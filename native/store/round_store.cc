@@ -8,39 +8,16 @@
 #include <optional>
 #include <utility>
 
+#include "native/store/round_schema.h"
 #include "native/store/sqlite.h"
 #include "native/store/state_folder.h"
 
 namespace linnet {
 namespace {
 
-constexpr int64_t kSchemaVersion = 1;
-constexpr int64_t kApplicationId = 0x4c4e4e54;  // "LNNT"
-
-constexpr char kSchema[] = R"sql(
-CREATE TABLE identity (federation BLOB NOT NULL, layout BLOB NOT NULL, secret BLOB NOT NULL);
--- Every committed round, for good.
-CREATE TABLE round (
-  round INTEGER PRIMARY KEY, attempt INTEGER NOT NULL, invited INTEGER NOT NULL,
-  counted INTEGER NOT NULL, refused INTEGER NOT NULL, late INTEGER NOT NULL,
-  accuracy REAL, loss REAL, accuracy_mean REAL, train_loss REAL,
-  uplink_bytes INTEGER NOT NULL, downlink_bytes INTEGER NOT NULL, seconds REAL, model BLOB NOT NULL);
--- The last committed model, and the best.
-CREATE TABLE checkpoint (
-  round INTEGER PRIMARY KEY, best INTEGER NOT NULL, strategy_state BLOB NOT NULL, model BLOB NOT NULL);
--- Updates that are part of a committed model, of recent rounds.
-CREATE TABLE claim (
-  id BLOB PRIMARY KEY, round INTEGER NOT NULL, participant BLOB NOT NULL,
-  examples INTEGER NOT NULL, bytes INTEGER NOT NULL) WITHOUT ROWID;
-CREATE INDEX claim_by_round ON claim (round);
--- The attempt that is open, and whom it invited.
-CREATE TABLE attempt (round INTEGER NOT NULL, attempt INTEGER NOT NULL);
-CREATE TABLE assignment (ordinal INTEGER PRIMARY KEY, id BLOB NOT NULL, participant BLOB NOT NULL);
-)sql";
-
 constexpr char kMetrics[] =
     "round, attempt, invited, counted, refused, late, accuracy, loss, accuracy_mean, train_loss, "
-    "uplink_bytes, downlink_bytes, seconds, model";
+    "uplink_bytes, downlink_bytes, seconds, model, staleness";
 
 class SqliteStore final : public RoundStore {
  public:
@@ -58,17 +35,13 @@ class SqliteStore final : public RoundStore {
     LINNET_TRY(const int64_t version, db_.Number("PRAGMA user_version"));
     LINNET_TRY(const int64_t tables, db_.Number("SELECT count(*) FROM sqlite_schema"));
     const bool empty = tables == 0 && application == 0 && version == 0;
-    if (!empty && application != kApplicationId) {
+    if (!empty && application != kStoreApplicationId) {
       return Fail(Code::kData, path, " is a database, but not a store of Linnet");
-    }
-    if (!empty && version != kSchemaVersion) {
-      return Fail(Code::kVersion, path, " has the layout of version ", version, ", this program ",
-                  "knows ", kSchemaVersion, ": use the program that wrote it, or --fresh");
     }
     if (empty) LINNET_TRY_STATUS(db_.Run("PRAGMA page_size=16384"));
     LINNET_TRY_STATUS(
         db_.Run("PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA wal_autocheckpoint=0"));
-    if (empty) LINNET_TRY_STATUS(Create());
+    LINNET_TRY_STATUS(empty ? Create() : UpgradeStore(db_, version, path));
     LINNET_TRY_STATUS(CheckIdentity());
     LINNET_TRY_STATUS(PrepareAll());
     LINNET_TRY(tidier_, Database::Open(path));
@@ -130,9 +103,9 @@ class SqliteStore final : public RoundStore {
     LINNET_TRY(Statement best, db_.Prepare("SELECT model FROM checkpoint WHERE best = 1"));
     LINNET_TRY(const bool known, best.Next());
     if (known) out.best_model = std::make_shared<const Bytes>(ToBytes(best.Blob(0)));
-    LINNET_TRY(
-        Statement claims,
-        db_.Prepare("SELECT id, participant, examples, bytes FROM claim ORDER BY round, id"));
+    LINNET_TRY(Statement claims,
+               db_.Prepare("SELECT id, participant, examples, bytes, age, buffered FROM claim "
+                           "ORDER BY round, id"));
     for (;;) {
       LINNET_TRY(const bool row, claims.Next());
       if (!row) break;
@@ -141,21 +114,35 @@ class SqliteStore final : public RoundStore {
       LINNET_TRY_STATUS(claims.Fixed(1, claim.participant));
       claim.examples = uint64_t(claims.Integer(2));
       claim.bytes = uint64_t(claims.Integer(3));
+      claim.age = uint64_t(claims.Integer(4));
       out.claims.push_back(claim);
+      if (claims.Integer(5) != 0) out.buffer.claims.push_back(claim);
     }
     LINNET_TRY(Statement attempt, db_.Prepare("SELECT round, attempt FROM attempt"));
     LINNET_TRY(const bool open, attempt.Next());
-    if (!open) return out;
-    out.open_round = uint64_t(attempt.Integer(0));
-    out.open_attempt = uint32_t(attempt.Integer(1));
-    LINNET_TRY(Statement assignments,
-               db_.Prepare("SELECT id, participant FROM assignment ORDER BY ordinal"));
+    if (open) {
+      out.open_round = uint64_t(attempt.Integer(0));
+      out.open_attempt = uint32_t(attempt.Integer(1));
+    }
+    LINNET_TRY(Statement buffer, db_.Prepare("SELECT next_ordinal, attempt, partial FROM buffer"));
+    LINNET_TRY(const bool buffered, buffer.Next());
+    if (buffered) {
+      out.buffer.next_ordinal = uint64_t(buffer.Integer(0));
+      out.buffer.attempt = uint32_t(buffer.Integer(1));
+      out.buffer.partial = ToBytes(buffer.Blob(2));
+    }
+    LINNET_TRY(
+        Statement assignments,
+        db_.Prepare(
+            "SELECT id, participant, ordinal, base_version FROM assignment ORDER BY ordinal"));
     for (;;) {
       LINNET_TRY(const bool row, assignments.Next());
       if (!row) break;
       AssignmentRecord assignment;
       LINNET_TRY_STATUS(assignments.Fixed(0, assignment.id));
       LINNET_TRY_STATUS(assignments.Fixed(1, assignment.participant));
+      assignment.ordinal = uint64_t(assignments.Integer(2));
+      assignment.base_version = uint64_t(assignments.Integer(3));
       out.open_assignments.push_back(assignment);
     }
     return out;
@@ -171,14 +158,14 @@ class SqliteStore final : public RoundStore {
     Seed secret;
     SystemRandom(secret);
     LINNET_TRY_STATUS(db_.Run("BEGIN IMMEDIATE"));
-    LINNET_TRY_STATUS(db_.Run(kSchema));
+    LINNET_TRY_STATUS(db_.Run(kStoreSchema));
     {
       LINNET_TRY(Statement identity, db_.Prepare("INSERT INTO identity VALUES (?, ?, ?)"));
       LINNET_TRY_STATUS(
           identity.Run(options_.identity.federation, options_.identity.layout, secret));
     }
-    return db_.Run(StrCat("PRAGMA application_id=", kApplicationId,
-                          "; PRAGMA user_version=", kSchemaVersion, "; COMMIT"));
+    return db_.Run(StrCat("PRAGMA application_id=", kStoreApplicationId,
+                          "; PRAGMA user_version=", kStoreSchemaVersion, "; COMMIT"));
   }
 
   Status CheckIdentity() {
@@ -210,11 +197,17 @@ class SqliteStore final : public RoundStore {
     LINNET_TRY_STATUS(prepare(delete_attempt_, "DELETE FROM attempt"));
     LINNET_TRY_STATUS(prepare(delete_assignments_, "DELETE FROM assignment"));
     LINNET_TRY_STATUS(prepare(put_attempt_, "INSERT INTO attempt VALUES (?, ?)"));
-    LINNET_TRY_STATUS(prepare(put_assignment_, "INSERT INTO assignment VALUES (?, ?, ?)"));
-    LINNET_TRY_STATUS(prepare(put_claim_, "INSERT INTO claim VALUES (?, ?, ?, ?, ?)"));
+    LINNET_TRY_STATUS(prepare(put_assignment_, "INSERT INTO assignment VALUES (?, ?, ?, ?)"));
+    LINNET_TRY_STATUS(prepare(put_claim_, "INSERT INTO claim VALUES (?, ?, ?, ?, ?, ?, ?)"));
+    LINNET_TRY_STATUS(prepare(delete_assignment_, "DELETE FROM assignment WHERE id = ?"));
+    LINNET_TRY_STATUS(
+        prepare(set_ordinal_, "UPDATE buffer SET next_ordinal = max(next_ordinal, ?)"));
+    LINNET_TRY_STATUS(prepare(set_partial_, "UPDATE buffer SET partial = ?"));
+    LINNET_TRY_STATUS(prepare(empty_buffer_, "UPDATE buffer SET attempt = ?, partial = x''"));
+    LINNET_TRY_STATUS(prepare(close_claims_, "UPDATE claim SET buffered = 0 WHERE buffered = 1"));
     LINNET_TRY_STATUS(prepare(delete_claims_, "DELETE FROM claim WHERE round <= ?"));
     LINNET_TRY_STATUS(prepare(put_round_, StrCat("INSERT INTO round (", kMetrics,
-                                                 ") VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?)")));
+                                                 ") VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)")));
     LINNET_TRY_STATUS(
         prepare(update_round_,
                 "UPDATE round SET accuracy = ?, loss = ?, accuracy_mean = ?, train_loss = ?, "
@@ -225,38 +218,72 @@ class SqliteStore final : public RoundStore {
     return prepare(set_best_, "UPDATE checkpoint SET best = (round = ?)");
   }
 
+  // Of synchronous rounds; without one the assignments are those of asynchronous rounds, which go
+  // on.
   Status CloseAttempt() {
     LINNET_TRY_STATUS(delete_attempt_->Run());
-    return delete_assignments_->Run();
+    return sqlite3_changes(db_.handle()) > 0 ? delete_assignments_->Run() : Status();
   }
 
   Status Put(const AttemptOpened& record) {
     LINNET_TRY_STATUS(CloseAttempt());
+    LINNET_TRY_STATUS(delete_assignments_->Run());
     LINNET_TRY_STATUS(put_attempt_->Run(record.round, record.attempt));
     int64_t ordinal = 0;
     for (const AssignmentRecord& assignment : record.assignments) {
-      LINNET_TRY_STATUS(put_assignment_->Run(ordinal++, assignment.id, assignment.participant));
+      LINNET_TRY_STATUS(put_assignment_->Run(ordinal++, assignment.id, assignment.participant,
+                                             assignment.base_version));
     }
     return {};
   }
 
-  Status Put(const RoundCommitted& record) {
-    LINNET_TRY_STATUS(CloseAttempt());
-    for (const ClaimRecord& claim : record.claims) {
-      const Status put =
-          put_claim_->Run(claim.id, record.round, claim.participant, claim.examples, claim.bytes);
+  Status PutClaims(uint64_t round, const std::vector<ClaimRecord>& claims, bool buffered) {
+    for (const ClaimRecord& claim : claims) {
+      const Status put = put_claim_->Run(claim.id, round, claim.participant, claim.examples,
+                                         claim.bytes, claim.age, buffered);
       if (!put && put.error().code == Code::kState) {
         return Fail(Code::kState, "assignment ", Hex(claim.id), " is part of a committed round");
       }
       LINNET_TRY_STATUS(put);
+      LINNET_TRY_STATUS(delete_assignment_->Run(claim.id));
     }
+    return {};
+  }
+
+  Status Put(const AssignmentsChanged& record) {
+    for (const AssignmentId& id : record.ended) LINNET_TRY_STATUS(delete_assignment_->Run(id));
+    for (const AssignmentRecord& opened : record.opened) {
+      LINNET_TRY_STATUS(
+          put_assignment_->Run(opened.ordinal, opened.id, opened.participant, opened.base_version));
+      LINNET_TRY_STATUS(set_ordinal_->Run(opened.ordinal + 1));
+    }
+    return {};
+  }
+
+  Status Put(const BufferCommitted& record) {
+    written_ += record.partial.size();
+    LINNET_TRY_STATUS(set_partial_->Run(record.partial));
+    return PutClaims(record.round, record.claims, true);
+  }
+
+  Status Put(const BufferVoided& record) {
+    LINNET_TRY_STATUS(close_claims_->Run());
+    return empty_buffer_->Run(record.attempt);
+  }
+
+  Status Put(const RoundCommitted& record) {
+    LINNET_TRY_STATUS(CloseAttempt());
+    LINNET_TRY_STATUS(PutClaims(record.round, record.claims, false));
+    LINNET_TRY_STATUS(close_claims_->Run());
+    LINNET_TRY_STATUS(empty_buffer_->Run(0));
     if (record.round > options_.claim_rounds) {
       LINNET_TRY_STATUS(delete_claims_->Run(record.round - options_.claim_rounds));
     }
     const RoundMetrics& m = record.metrics;
-    const Status put = put_round_->Run(
-        record.round, record.attempt, m.invited, m.counted, m.refused, m.late, m.accuracy, m.loss,
-        m.accuracy_mean, m.train_loss, m.uplink_bytes, m.downlink_bytes, m.seconds, m.model);
+    const Status put =
+        put_round_->Run(record.round, record.attempt, m.invited, m.counted, m.refused, m.late,
+                        m.accuracy, m.loss, m.accuracy_mean, m.train_loss, m.uplink_bytes,
+                        m.downlink_bytes, m.seconds, m.model, m.staleness);
     if (!put && put.error().code == Code::kState) {
       return Fail(Code::kState, "round ", record.round, " is committed already");
     }
@@ -294,6 +321,7 @@ class SqliteStore final : public RoundStore {
     m.downlink_bytes = uint64_t(row.Integer(11));
     m.seconds = row.Real(12);
     LINNET_TRY_STATUS(row.Fixed(13, m.model));
+    m.staleness = row.Real(14);
     return m;
   }
 
@@ -303,9 +331,9 @@ class SqliteStore final : public RoundStore {
   Database db_, tidier_;
   uint64_t written_ = 0;                // by the open transaction, about
   std::atomic<uint64_t> untidied_ = 0;  // since the last Tidy
-  std::optional<Statement> delete_attempt_, delete_assignments_, put_attempt_, put_assignment_,
-      put_claim_, delete_claims_, put_round_, update_round_, delete_checkpoints_, put_checkpoint_,
-      set_best_;
+  std::optional<Statement> delete_attempt_, delete_assignments_, delete_assignment_, set_ordinal_,
+      set_partial_, empty_buffer_, close_claims_, put_attempt_, put_assignment_, put_claim_,
+      delete_claims_, put_round_, update_round_, delete_checkpoints_, put_checkpoint_, set_best_;
 };
 
 }  // namespace

@@ -52,7 +52,8 @@ class ServerState {
       }
       if (header.version != header_.version) {
         message = "found a state of version " + std::to_string(header.version) + ", wanted " +
-                  std::to_string(header_.version);
+                  std::to_string(header_.version) +
+                  ": what it keeps has changed its meaning, begin anew (--fresh)";
         return LNT_E_VERSION;
       }
     }

@@ -35,9 +35,9 @@ class StatefulMean : public ExactMean {
   }
 
  protected:
-  // `magic` says whose state it is.
-  explicit StatefulMean(uint32_t magic, Weights weights = Weights::kExamples)
-      : ExactMean(weights), state_(magic, 1) {}
+  // `magic` says whose state it is, `version` what its vectors mean.
+  explicit StatefulMean(uint32_t magic, Weights weights = Weights::kExamples, uint32_t version = 1)
+      : ExactMean(weights), state_(magic, version) {}
   lnt_status BeginStep() override {
     ++state_.rounds();
     return LNT_OK;

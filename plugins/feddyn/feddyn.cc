@@ -1,6 +1,6 @@
 // FedDyn (Acar 2021): h -= alpha (1/N) sum_S Delta; w = mean_S y - h / alpha. The participants
 // train with the gradient g - h_k + alpha (y - w) and then set h_k -= alpha (y - w). Kept are the
-// sum of all h_k, which is N h, and the largest N that was seen.
+// sum of all h_k, which is N h, and the largest N that was seen (state version 2; 1 kept h).
 #include <algorithm>
 
 #include "common/client_settings.h"
@@ -17,7 +17,7 @@ class FedDyn final : public linnet::plugin::StatefulMean<1> {
            R"("alpha":{"type":"number","minimum":1e-6,"maximum":1000,"default":0.01}}}})";
   }
   explicit FedDyn(const linnet::plugin::Config& config)
-      : StatefulMean(0x3159444c, Weights::kReal),  // "LDY1"
+      : StatefulMean(0x3159444c, Weights::kReal, 2),  // "LDY1"
         alpha_(config.Number("alpha", 0.01)),
         settings_(linnet::plugin::ClientSettings("dyn", "alpha", alpha_)) {}
 

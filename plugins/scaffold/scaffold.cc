@@ -1,7 +1,7 @@
 // SCAFFOLD (Karimireddy 2020, option II): w += serverLearningRate mean_S Delta;
 // c += (m / N) mean_S (c_k' - c_k), so that c stays the mean of all N control variates. Kept are
 // their sum and the largest N that was seen: c is right also after participants have joined, and
-// when a coordinator that began anew does not know all of them yet.
+// when a coordinator that began anew does not know all of them yet (state version 2; 1 kept c).
 #include <algorithm>
 
 #include "common/stateful_mean.h"
@@ -19,7 +19,7 @@ class Scaffold final : public linnet::plugin::StatefulMean<1> {
            R"("serverLearningRate":{"type":"number","minimum":0,"maximum":1000,"default":1}}}})";
   }
   explicit Scaffold(const linnet::plugin::Config& config)
-      : StatefulMean(0x3143534c, Weights::kReal),  // "LSC1"
+      : StatefulMean(0x3143534c, Weights::kReal, 2),  // "LSC1"
         rate_(config.Number("serverLearningRate", 1)) {}
 
   lnt_status SetLayout(const std::vector<linnet::plugin::Tensor>& tensors) override {

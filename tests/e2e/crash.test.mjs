@@ -37,6 +37,43 @@ test('a coordinator killed in the middle of rounds goes on where it was, and nob
   }
 });
 
+test('asynchronous rounds: a killed coordinator goes on with its buffer, and nobody was counted twice', async (t) => {
+  const site = new Site(t);
+  const maxRounds = 12, buffer = 6;
+  const federation = site.file('fed.json', {...strokes(), strategy: {id: 'fedbuff'},
+                                            round: {mode: 'asynchronous', buffer, concurrency: 4, deadlineMs: 30000, maxRounds}});
+  let serve = await site.serve(federation, {more: ['--once']});
+  const {port, address} = serve;
+  const daemons = [0, 1, 2, 3].map((i) => site.join(address, writers(i, 5, 40 + 20 * i), `d${i}`));
+  for (const until of [2, 5, 8]) {
+    await serve.event((event) => event.event === 'round' && event.round >= until);
+    // In the middle of a buffer: some of it is committed, some is on its way.
+    const seen = daemons[0].events.length;
+    await daemons[0].event((event) => event.event === 'verdict' && event.verdict === 'counted', seen);
+    assert.equal(await serve.kill('SIGKILL'), 'SIGKILL');
+    serve = await site.serve(federation, {port, more: ['--once']});
+    assert.ok(serve.events[0].round >= until, serve.describe());
+  }
+  const status = await serve.status();
+  assert.equal(status.mode, 'asynchronous');
+  assert.equal(typeof status.history[0].staleness, 'number');
+  assert.equal(await serve.exit(), 0, serve.describe());
+  const done = serve.events.find((event) => event.done);
+  assert.equal(done.rounds, maxRounds);
+  let counted = 0;
+  for (const daemon of daemons) {
+    assert.equal(await daemon.exit(), 0, daemon.describe());
+    const person = done.participants.find((each) => each.device === device(daemon));
+    // The last word to it may have been cut off, but it never believes more than was committed.
+    assert.ok(believed(daemon) <= person.counted, `${believed(daemon)} of ${person.counted}: ${daemon.describe()}`);
+    assert.ok(believed(daemon) > 0, daemon.describe());
+    counted += person.counted;
+  }
+  // Beside the models' updates only those of the buffer that was open at the end.
+  assert.ok(counted >= maxRounds * buffer && counted < (maxRounds + 1) * buffer, `${counted}`);
+  assert.ok(done.accuracy > 0.5, serve.describe());
+});
+
 test('a participant killed while it trains costs its own update only, and is taken again', async (t) => {
   const site = new Site(t);
   const federation = site.file('fed.json', strokes({cohort: 3, minimum: 2, maxRounds: 400}));

@@ -14,6 +14,7 @@ const rows = {
   'strokes.json': {data: 'strokes?writers=0-39', clients: 8, above: 0.5},
   'fedavgm.json': {data: 'strokes?writers=0-39', clients: 8, above: 0.5},
   'fedadam.json': {data: 'strokes?writers=0-39', clients: 8, above: 0.3},
+  'fedbuff.json': {data: 'strokes?writers=0-39', clients: 8, rounds: 6, above: 0.5},
   'cnn.json': {data: 'strokes?writers=0-7&per=20', clients: 8, rounds: 1, above: 0.1},
   'ditto.json': {data: 'strokes?writers=0-39&per=40', clients: 8, partition: 'shards:2', above: 0.7},
   'fedrep.json': {data: 'strokes?writers=0-39&per=40', clients: 8, partition: 'shards:2', above: 0.7},

@@ -57,7 +57,7 @@ const Refused kRefused[] = {
     {"UnknownSection", Small(R"("rounds": {"cohort": 3})"),
      "rounds: unknown key; the nearest known one is round (here: name, model, train, data, "
      "strategy, "
-     "round, limits, evaluate, upload, privacy, admission)"},
+     "gate, round, limits, evaluate, upload, privacy, admission)"},
     {"UnknownKey", Small(R"("train": {"learningrate": 0.1})"),
      "train.learningrate: unknown key; the nearest known one is train.learningRate (here: "
      "optimizer, "
@@ -70,13 +70,13 @@ const Refused kRefused[] = {
      "value)"},
     {"KeyInTheWrongPlace", Small(R"("cohort": 10)"),
      "cohort: unknown key; the nearest known one is round.cohort (here: name, model, train, data, "
-     "strategy, round, limits, evaluate, upload, privacy, admission)"},
+     "strategy, gate, round, limits, evaluate, upload, privacy, admission)"},
     {"KeyAsPath", Small(R"("round.cohort": 10)"),
      "round.cohort: unknown key; the nearest known one is round.cohort (here: name, model, train, "
-     "data, strategy, round, limits, evaluate, upload, privacy, admission)"},
+     "data, strategy, gate, round, limits, evaluate, upload, privacy, admission)"},
     {"UnknownKeyIsEscaped", Small("\"ro\\nund\": 1"),
      "ro\\nund: unknown key; the nearest known one is round (here: name, model, train, data, "
-     "strategy, round, limits, evaluate, upload, privacy, admission)"},
+     "strategy, gate, round, limits, evaluate, upload, privacy, admission)"},
 
     {"TextForInteger", Small(R"("round": {"cohort": "ten"})"),
      R"(round.cohort: found "ten", wanted an integer in 1..100000)"},
@@ -136,6 +136,20 @@ const Refused kRefused[] = {
     {"TooManyExamples", Small(R"("limits": {"maxExamples": 536870912})"),
      "limits.maxExamples: found 536870912, wanted an integer in 1..536870911"},
 
+    {"UnknownMode", Small(R"("round": {"mode": "later"})"),
+     R"(round.mode: found "later", wanted one of synchronous, asynchronous)"},
+    {"CohortOfAsynchronousRounds", Small(R"("round": {"mode": "asynchronous", "cohort": 5})"),
+     "round.cohort: given, but round.mode is asynchronous, which has round.buffer, "
+     "round.concurrency and round.maxStaleness"},
+    {"BufferOfSynchronousRounds", Small(R"("round": {"buffer": 5})"),
+     "round.buffer: given, but round.mode is synchronous, which has round.cohort, round.minimum "
+     "and round.overSelect (round.mode \"asynchronous\" has this key)"},
+    {"EmptyBuffer", Small(R"("round": {"mode": "asynchronous", "buffer": 0})"),
+     "round.buffer: found 0, wanted an integer in 1..100000"},
+    {"NegativeStaleness", Small(R"("round": {"mode": "asynchronous", "maxStaleness": -1})"),
+     "round.maxStaleness: found -1, wanted an integer in 0..1000000"},
+    {"GateBeyondOne", Small(R"("gate": {"maxDrop": 1.5})"),
+     "gate.maxDrop: found 1.5, wanted a number in 0..1"},
     {"MinimumAboveCohort", Small(R"("round": {"cohort": 4, "minimum": 5})"),
      "round.minimum: found 5, wanted at most round.cohort, which is 4"},
     {"TargetWithoutValue", Small(R"("round": {"target": {"metric": "loss"}})"),
@@ -314,7 +328,7 @@ TEST(FederationTest, TheCanonicalFileHasEveryDefaultAndReadsAsTheSame) {
       R"("weightDecay":0.0,"decayWeightsOnly":false,"clipNorm":0.0,"clipValue":0.0,)"
       R"("proximal":0.0,"batchSize":10,)"
       R"("epochs":1,"maxSteps":0},"data":{"scale":"unit"},"strategy":{"id":"fedavg",)"
-      R"("config":{},"maxStepNorm":0.0},"round":{"cohort":10,"minimum":8,"overSelect":1.0,"deadlineMs":60000,"intervalMs":0,)"
+      R"("config":{},"maxStepNorm":0.0},"round":{"mode":"synchronous","cohort":10,"minimum":8,"overSelect":1.0,"deadlineMs":60000,"intervalMs":0,)"
       R"("maxRounds":200},"limits":{"maxAbs":64.0,"maxExamples":65536},"evaluate":{"every":1,)"
       R"("federated":true},"upload":{"codec":"eden","bits":1},"privacy":{"clipNorm":0,)"
       R"("noiseMultiplier":0,"delta":1e-06,"secureAggregation":false},)"
@@ -339,6 +353,21 @@ TEST(FederationTest, AScheduleByRoundIsAppliedByTheCoordinatorAndOneByStepIsPass
             (Schedule{.kind = Schedule::Kind::kStep, .steps = 2, .factor = 0.5f}));
 }
 
+TEST(FederationTest, AsynchronousRoundsHaveKeysOfTheirOwn) {
+  const Federation f = Parsed(Small(
+      R"("round": {"mode": "asynchronous", "buffer": 4, "maxStaleness": 3}, "gate": {"maxDrop": 0.1})"));
+  EXPECT_TRUE(f.round.asynchronous());
+  EXPECT_EQ(f.round.cohort, 4u) << "the buffer's updates are its cohort";
+  EXPECT_EQ(f.round.Invited(), 4u) << "and no more are in a sum";
+  EXPECT_EQ(f.gate.max_drop, 0.1);
+  const Json json = FederationToJson(f);
+  EXPECT_EQ(json.Find("round")->Dump(),
+            R"({"mode":"asynchronous","buffer":4,"concurrency":20,"maxStaleness":3,)"
+            R"("deadlineMs":60000,"maxRounds":200})");
+  EXPECT_EQ(json.Find("gate")->Dump(), R"({"maxDrop":0.1})");
+  EXPECT_EQ(FederationToJson(Parsed(json.Dump())).Dump(), json.Dump());
+}
+
 TEST(FederationTest, ParticipantsSeeWhatTheyNeedAndNothingOfTheServer) {
   Federation f = Parsed(kFull);
   f.model = {.builtin = "", .file = "/home/me/models/start.linnet"};
@@ -350,7 +379,7 @@ TEST(FederationTest, ParticipantsSeeWhatTheyNeedAndNothingOfTheServer) {
       R"("beta1":0.8,"beta2":0.9,"epsilon":1e-06,"weightDecay":0.0001,"decayWeightsOnly":true,)"
       R"("clipNorm":5.0,"clipValue":2.0,"proximal":0.5,)"
       R"("batchSize":32,"epochs":2,"maxSteps":100},"data":{"scale":"standard"},)"
-      R"("strategy":{"id":"fedadam"},"round":{"cohort":20,"minimum":15,"overSelect":1.1,)"
+      R"("strategy":{"id":"fedadam"},"round":{"mode":"synchronous","cohort":20,"minimum":15,"overSelect":1.1,)"
       R"("deadlineMs":5000,"intervalMs":0,"maxRounds":7,"target":{"metric":"loss","value":0.25}},)"
       R"("limits":{"maxAbs":0.5,"maxExamples":1000},"upload":{"codec":"eden","bits":3}})");
   const Federation read = Parsed(shown.Dump());
