@@ -33,7 +33,7 @@ void WaitForChange(const std::atomic<uint32_t>& word, uint32_t old) {
 
 class PoolExecutor final : public Executor {
  public:
-  explicit PoolExecutor(size_t threads) {
+  explicit PoolExecutor(size_t threads) : shares_(threads) {
     for (size_t worker = 1; worker < threads; ++worker) {
       threads_.emplace_back([this, worker] { Serve(worker); });
     }
@@ -48,8 +48,10 @@ class PoolExecutor final : public Executor {
   size_t Workers() const override { return threads_.size() + 1; }
   void Run(size_t tasks, const std::function<void(size_t, size_t)>& body) override {
     body_ = &body;
-    tasks_ = tasks;
-    next_.store(0, std::memory_order_relaxed);
+    for (size_t i = 0; i < shares_.size(); ++i) {
+      shares_[i].next.store(tasks * i / shares_.size(), std::memory_order_relaxed);
+      shares_[i].end = tasks * (i + 1) / shares_.size();
+    }
     const auto others = static_cast<uint32_t>(threads_.size());
     busy_.store(others, std::memory_order_relaxed);
     run_.fetch_add(1, std::memory_order_release);
@@ -61,12 +63,22 @@ class PoolExecutor final : public Executor {
   }
 
  private:
-  // Takes the next task until there is none.
+  // A worker's part of the tasks. Those of one call lie where those of the call before did: with
+  // what they read in the caches of the core that wrote it.
+  struct alignas(64) Share {
+    std::atomic<size_t> next{0};
+    size_t end = 0;
+  };
+
+  // The worker's own share, then what is left of the others.
   void Work(size_t worker) {
-    for (;;) {
-      const size_t task = next_.fetch_add(1, std::memory_order_relaxed);
-      if (task >= tasks_) return;
-      (*body_)(task, worker);
+    for (size_t i = 0; i < shares_.size(); ++i) {
+      Share& share = shares_[(worker + i) % shares_.size()];
+      for (;;) {
+        const size_t task = share.next.fetch_add(1, std::memory_order_relaxed);
+        if (task >= share.end) break;
+        (*body_)(task, worker);
+      }
     }
   }
   void Serve(size_t worker) {
@@ -80,8 +92,7 @@ class PoolExecutor final : public Executor {
 
   // Written by Run while no other thread works: handed over by run_, and back by busy_.
   const std::function<void(size_t, size_t)>* body_ = nullptr;
-  size_t tasks_ = 0;
-  alignas(64) std::atomic<size_t> next_{0};
+  std::vector<Share> shares_;
   alignas(64) std::atomic<uint32_t> run_{0};  // counts the calls of Run
   alignas(64) std::atomic<uint32_t> busy_{0};
   std::vector<std::thread> threads_;
