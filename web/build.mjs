@@ -13,23 +13,27 @@ import * as esbuild from 'esbuild';
 const here = dirname(fileURLToPath(import.meta.url));
 const dist = join(here, 'dist');
 const out = resolve(here, process.env.LINNET_WEB_OUT ?? '../build/web');
+const plain = resolve(here, process.env.LINNET_WASM ?? '../build/wasm');
+const relaxed = resolve(here, process.env.LINNET_WASM_RELAXED ?? '../build/wasm-relaxed');
+// name here: where it was built, as what, by which preset and target
 const engines = {
-  'linnet': resolve(here, process.env.LINNET_WASM ?? '../build/wasm'),
-  'linnet-relaxed': resolve(here, process.env.LINNET_WASM_RELAXED ?? '../build/wasm-relaxed'),
+  'linnet': [plain, 'linnet', 'wasm', 'linnet_wasm'],
+  'linnet-relaxed': [relaxed, 'linnet', 'wasm-relaxed', 'linnet_wasm'],
+  'simulate': [plain, 'simulate', 'wasm', 'linnet_wasm_simulate'],
 };
 
 rmSync(dist, {recursive: true, force: true});
 mkdirSync(join(dist, 'engine'), {recursive: true});
 
-for (const [name, folder] of Object.entries(engines)) {
+for (const [name, [folder, file, preset, target]] of Object.entries(engines)) {
   for (const ending of ['mjs', 'wasm']) {
-    const from = join(folder, `linnet.${ending}`);
+    const from = join(folder, `${file}.${ending}`);
     if (!existsSync(from)) {
-      console.error(`web: found no ${from}: build the target linnet_wasm with the preset ${name === 'linnet' ? 'wasm' : 'wasm-relaxed'} first`);
+      console.error(`web: found no ${from}: build the target ${target} with the preset ${preset} first`);
       process.exit(1);
     }
     // The loader names its .wasm by itself; both variants lie in one folder.
-    if (ending === 'mjs') writeFileSync(join(dist, 'engine', `${name}.mjs`), readFileSync(from, 'utf8').replaceAll('linnet.wasm', `${name}.wasm`));
+    if (ending === 'mjs') writeFileSync(join(dist, 'engine', `${name}.mjs`), readFileSync(from, 'utf8').replaceAll(`${file}.wasm`, `${name}.wasm`));
     else cpSync(from, join(dist, 'engine', `${name}.wasm`));
   }
 }

@@ -45,7 +45,10 @@ class Simulation {
     if (!options_.executor) options_.executor = &inline_;
   }
 
-  Result<SimulationResult> Run();
+  Status Start();
+  // False when nothing is left to happen.
+  Result<bool> Step(size_t max_events);
+  Result<SimulationResult> Finish();
 
  private:
   // One participant and its place in the network. A connection's id is unique for the whole run.
@@ -85,6 +88,7 @@ class Simulation {
   MemoryStore store_;
   std::vector<std::shared_ptr<Work>> pending_;
   SimulationResult result_;
+  uint64_t finished_at_ = 0;  // after it only the verdicts on their way still matter
   bool stop_ = false, restart_ = false;
 };
 
@@ -290,7 +294,7 @@ void Simulation::Deliver(const Happening& h) {
     DoParticipant(h.to, sites_[h.to].machine->Handle(event, now_ms_));
 }
 
-Result<SimulationResult> Simulation::Run() {
+Status Simulation::Start() {
   for (size_t i = 0; i < options_.clients.size(); ++i) {
     ParticipantOptions options;
     options.name = StrCat("client-", i);
@@ -308,20 +312,24 @@ Result<SimulationResult> Simulation::Run() {
   }
   LINNET_TRY_STATUS(StartCoordinator());
   for (size_t i = 0; i < sites_.size(); ++i) DoParticipant(i, sites_[i].machine->Start(now_ms_));
+  return {};
+}
+
+Result<bool> Simulation::Step(size_t max_events) {
   const uint64_t limit = options_.virtual_limit_ms > 0 ? options_.virtual_limit_ms : kWeekMs;
-  // After the last round only what is already on its way still matters: the verdicts.
-  uint64_t finished_at = 0;
   constexpr uint64_t kLingerMs = 30000;
-  while (!queue_.empty() && !stop_) {
+  for (size_t event = 0; event < max_events; ++event) {
+    if (queue_.empty() || stop_) return false;
     const Happening next = queue_.top();
     queue_.pop();
     now_ms_ = std::max(now_ms_, next.at_ms);
     if (coordinator_->finished()) {
-      if (finished_at == 0) finished_at = now_ms_ + 1;
-      if (!options_.faults.any() && next.at_ms > finished_at + 10 * options_.latency_ms) break;
-      if (now_ms_ > finished_at + kLingerMs) break;
+      if (finished_at_ == 0) finished_at_ = now_ms_ + 1;
+      if (!options_.faults.any() && next.at_ms > finished_at_ + 10 * options_.latency_ms)
+        return false;
+      if (now_ms_ > finished_at_ + kLingerMs) return false;
     }
-    if (now_ms_ > limit || !coordinator_->failure().empty()) break;
+    if (now_ms_ > limit || !coordinator_->failure().empty()) return false;
     Deliver(next);
     if (restart_) {  // everything that was not stored is lost
       restart_ = false;
@@ -333,6 +341,10 @@ Result<SimulationResult> Simulation::Run() {
       LINNET_TRY_STATUS(StartCoordinator());
     }
   }
+  return true;
+}
+
+Result<SimulationResult> Simulation::Finish() {
   const CoordinatorStatus status = coordinator_->Status();
   if (!coordinator_->failure().empty()) result_.failure = coordinator_->failure();
   if (status.history.empty() && result_.failure.empty())
@@ -368,9 +380,29 @@ uint64_t SimulationResult::HostileCounted() const {
 }
 
 Result<SimulationResult> Simulate(SimulationOptions options) {
+  LINNET_TRY(const auto simulation, StepwiseSimulation::Create(std::move(options)));
+  LINNET_TRY([[maybe_unused]] const bool more, simulation->Run(kAllSteps));
+  return simulation->Finish();
+}
+
+class StepwiseSimulation::Machine : public Simulation {
+ public:
+  using Simulation::Simulation;
+};
+
+StepwiseSimulation::StepwiseSimulation(std::unique_ptr<Machine> machine)
+    : machine_(std::move(machine)) {}
+StepwiseSimulation::~StepwiseSimulation() = default;
+
+Result<std::unique_ptr<StepwiseSimulation>> StepwiseSimulation::Create(SimulationOptions options) {
   LINNET_TRY_STATUS(
       CheckHostility(options.hostility, options.clients, options.federation.round.Invited()));
-  return Simulation(std::move(options)).Run();
+  auto machine = std::make_unique<Machine>(std::move(options));
+  LINNET_TRY_STATUS(machine->Start());
+  return std::unique_ptr<StepwiseSimulation>(new StepwiseSimulation(std::move(machine)));
 }
+
+Result<bool> StepwiseSimulation::Run(size_t max_events) { return machine_->Step(max_events); }
+Result<SimulationResult> StepwiseSimulation::Finish() { return machine_->Finish(); }
 
 }  // namespace linnet

@@ -86,6 +86,25 @@ struct SimulationResult {
 // the run with SimulationResult::failure.
 Result<SimulationResult> Simulate(SimulationOptions options);
 
+// The same in steps, for a caller that has other things to do in between (a tab's worker).
+class StepwiseSimulation {
+ public:
+  static Result<std::unique_ptr<StepwiseSimulation>> Create(SimulationOptions options);
+  ~StepwiseSimulation();
+  StepwiseSimulation(const StepwiseSimulation&) = delete;
+  StepwiseSimulation& operator=(const StepwiseSimulation&) = delete;
+
+  // Lets up to `max_events` happen, with the computing that they wait for; false at the end.
+  Result<bool> Run(size_t max_events);
+  // Once, at the end or before it. Errors as Simulate's.
+  Result<SimulationResult> Finish();
+
+ private:
+  class Machine;
+  explicit StepwiseSimulation(std::unique_ptr<Machine> machine);
+  std::unique_ptr<Machine> machine_;
+};
+
 }  // namespace linnet
 
 #endif  // LINNET_SIM_SIMULATION_H_

@@ -9,8 +9,8 @@ import {fileURLToPath} from 'node:url';
 
 export const root = fileURLToPath(new URL('../..', import.meta.url));
 export const build = resolve(root, process.env.LINNET_BUILD ?? 'build');
-const program = process.env.LINNET_PROGRAM ?? join(build, 'native', 'linnet');
-const page = process.env.LINNET_WEB_OUT ?? join(build, 'web');
+export const program = process.env.LINNET_PROGRAM ?? join(build, 'native', 'linnet');
+export const page = process.env.LINNET_WEB_OUT ?? join(build, 'web');
 const {chromium} = createRequire(new URL('../../web/package.json', import.meta.url))('playwright-core');
 
 function findBrowser() {

@@ -7,6 +7,7 @@ import {JoiningView} from './joining.ts';
 import {paintStrip} from './pad.ts';
 import {ReadingView} from './reading.ts';
 import {RoundsView} from './rounds.ts';
+import {SimulatingView} from './simulating.ts';
 import {StatusPoller} from './status.ts';
 import type {Status} from './status.ts';
 import {startTheme} from './theme.ts';
@@ -15,6 +16,7 @@ const base = new URL('.', location.href);
 const engine = new LocalEngine({assets: base});
 const examples = new Examples(engine);
 const rounds = new RoundsView();
+const simulating = new SimulatingView(base);
 
 let participant: Participant | null = null;
 let status: Status | null = null;
@@ -130,6 +132,7 @@ function showModel(): void {
 
 startTheme(byId('theme', HTMLButtonElement), () => {
   rounds.recolour();
+  simulating.recolour();
   reading.pad.paint();
   showPen();
 });

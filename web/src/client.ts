@@ -1,5 +1,5 @@
 // The page's side of the worker: every request has an id and may be cancelled.
-import type {EventKind, Failure, FromWorker, Notice, OwnTraining, RequestName, Requests, TaskMessage} from './shared/types.ts';
+import type {EventKind, Failure, FromWorker, Notice, OwnTraining, LogLine, RequestName, Requests, SimulatedRound, TaskMessage} from './shared/types.ts';
 
 /** An error of the engine or the worker, with the code that says what may be done about it. */
 export class LinnetFailure extends Error {
@@ -26,6 +26,8 @@ export class WorkerClient {
   private readonly waiting = new Map<number, Waiting>();
   private readonly listeners = new Map<EventKind | '*', Set<Listener>>();
   private lastId = 0;
+  /** Called with what a simulation tells. */
+  simulated: (told: SimulatedRound | LogLine) => void = () => {};
 
   constructor(assets: string | URL | undefined, own?: OwnTraining) {
     this.assets = new URL('.', new URL(assets ?? import.meta.url, globalThis.location?.href)).href;
@@ -82,6 +84,7 @@ export class WorkerClient {
 
   private receive(data: FromWorker): void {
     if ('notice' in data) return this.tell(data.notice);
+    if ('simulated' in data) return this.simulated(data.simulated);
     if ('task' in data) return void this.runTask(data);
     const waiting = this.waiting.get(data.id);
     this.waiting.delete(data.id);

@@ -1,5 +1,8 @@
 // @linnet/web: take part in a federation from this page. All computing happens in a worker.
-import type {DataSource, EventKind, Inference, ModelInfo, Notice, OwnTraining, PublicFederation, SessionInfo} from './shared/types.ts';
+import type {
+  DataSource, EventKind, Inference, LogLine, ModelInfo, Notice, OwnTraining, PublicFederation, SessionInfo, SimulatedRound,
+  SimulationSettings, SimulationSummary,
+} from './shared/types.ts';
 import {WorkerClient} from './client.ts';
 import {follow} from './policy.ts';
 import type {Policy} from './policy.ts';
@@ -160,6 +163,33 @@ export class LocalEngine {
   }
   close(): void {
     this.#client.terminate();
+  }
+}
+
+export interface SimulateOptions extends SimulationSettings {
+  /** Strategies as standalone .wasm files, at most 4; the federation names them by their id. */
+  plugins?: Uint8Array<ArrayBuffer>[];
+  onRound?(round: SimulatedRound): void;
+  onLog?(line: LogLine): void;
+  /** Ends the simulation when aborted. */
+  signal?: AbortSignal;
+  /** Where worker.js and engine/ lie. Default: beside this module. */
+  assets?: string | URL;
+}
+
+/** Simulates a whole federation in a worker of its own: this tab is its coordinator and all its participants, without
+ *  any server. The same options give the same bits in every browser. Resolves with the summary and the last model's
+ *  `.linnet` bytes; rejects with code "invalid" when the federation cannot work, "unavailable" when no round closes. */
+export async function simulate(options: SimulateOptions): Promise<SimulationSummary & {bytes: Uint8Array<ArrayBuffer>}> {
+  const {plugins = [], onRound, onLog, signal, assets, ...settings} = options;
+  signal?.throwIfAborted();
+  const client = new WorkerClient(assets);
+  client.simulated = (told) => ('round' in told ? onRound?.(told) : onLog?.(told));
+  try {
+    const {summary, bytes} = await client.request('simulate', {assets: client.assets, settings, plugins}, signal);
+    return {...summary, bytes};
+  } finally {
+    client.terminate();
   }
 }
 

@@ -11,6 +11,7 @@ const folders: Record<Variant, string> = {
   plain: resolve(here, '..', process.env['LINNET_WASM'] ?? '../build/wasm'),
   relaxed: resolve(here, '..', process.env['LINNET_WASM_RELAXED'] ?? '../build/wasm-relaxed'),
 };
+export const plainFolder = folders.plain;
 export const variants: Variant[] = ['plain', 'relaxed'];
 
 /** An error when the engine is not built: the tests are about it. */

@@ -142,6 +142,49 @@ export interface Inference {
   labels: number[];
 }
 
+/** A federation to be simulated in the tab. */
+export interface SimulationSettings {
+  /** As a federation file; "evaluate.data" may name digits that are drawn here ("strokes?writers=1000-1009"). */
+  federation: {name: string; model: {builtin: string}; [key: string]: unknown};
+  /** Default 10. */
+  participants?: number;
+  /** How the data are divided: "iid" (default), "shards:2" or "dirichlet:0.5". */
+  partition?: string;
+  /** Default "strokes?writers=0-99": digits of simulated pens. */
+  data?: string;
+  /** The same seed gives the same bits, in every browser. Default 1. */
+  seed?: number;
+}
+/** A round that was closed. Numbers that were not measured are null. */
+export interface SimulatedRound {
+  round: number;
+  accuracy: number | null;
+  loss: number | null;
+  invited: number;
+  counted: number;
+  uplinkBytes: number;
+  downlinkBytes: number;
+  /** On the simulation's clock. */
+  virtualSeconds: number;
+  /** The model's digest. */
+  model: string;
+}
+/** What a strategy logged: a stranger's text. */
+export interface LogLine {
+  level: number;
+  line: string;
+}
+export interface SimulationSummary {
+  rounds: number;
+  accuracy: number | null;
+  loss: number | null;
+  targetReached: boolean;
+  uplinkBytes: number;
+  downlinkBytes: number;
+  virtualSeconds: number;
+  model: string;
+}
+
 // ---- Between page and worker
 
 export interface SessionOptions {
@@ -176,6 +219,11 @@ export interface Requests {
   leave: {in: {reason: string}; out: null};
   /** Simulated digits to look at: x[count * 784] in 0..1. */
   draw: {in: {assets: string; seed: number; writer: number; count: number}; out: {x: Float32Array; y: Int32Array}};
+  /** Rounds come as `simulated` messages meanwhile; `bytes` is the last model. */
+  simulate: {
+    in: {assets: string; settings: SimulationSettings; plugins: Uint8Array<ArrayBuffer>[]};
+    out: {summary: SimulationSummary; bytes: Uint8Array<ArrayBuffer>};
+  };
   finishTask: {in: {task: number; result: TrainResult | EvaluateResult | null; error: string}; out: null};
 }
 export type RequestName = keyof Requests;
@@ -194,4 +242,4 @@ export type TaskMessage =
   | {task: number; kind: 'train'; settings: TrainSettings; parameters: Float32Array<ArrayBuffer>}
   | {task: number; kind: 'evaluate'; settings: {round: number}; parameters: Float32Array<ArrayBuffer>};
 
-export type FromWorker = {id: number; value: unknown} | {id: number; error: Failure} | {notice: Notice} | TaskMessage;
+export type FromWorker = {id: number; value: unknown} | {id: number; error: Failure} | {notice: Notice} | {simulated: SimulatedRound | LogLine} | TaskMessage;

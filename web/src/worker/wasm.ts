@@ -1,4 +1,5 @@
-// The engine: linnet.h in WebAssembly. Every pointer into its memory lives in this file.
+// The engine: linnet.h in WebAssembly. Every pointer into its memory lives in this file (and those of simulate.h in
+// simulation.ts).
 import type {EvaluateResult, ModelInfo, Notice, SessionInfo, TrainResult} from '../shared/types.ts';
 
 /** Errors of the engine; `code` is one of core/base/result.h's names. */
@@ -109,6 +110,11 @@ export class Engine {
   }
   loadModel(bytes: Uint8Array): Model {
     return this.scoped((scope) => new Model(this, this.handle(this.raw._linnet_load_model(scope.bytes(bytes), bytes.length))));
+  }
+
+  /** Owns the model behind a pointer that the engine handed out. */
+  adoptModel(pointer: number): Model {
+    return new Model(this, this.handle(pointer));
   }
 
   /** Simulated digits: x[count * 784] in 0..1. */

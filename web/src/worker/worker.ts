@@ -4,6 +4,7 @@ import type {
   ToWorker, TrainResult,
 } from '../shared/types.ts';
 import {Driver, words} from './driver.ts';
+import {Simulation} from './simulation.ts';
 import type {OutsideTraining} from './driver.ts';
 import {softmaxRows} from './softmax.ts';
 import {DatabaseStore, MemoryStore} from './store.ts';
@@ -127,6 +128,20 @@ const handlers: Handlers = {
   },
   async draw({assets, seed, writer, count}) {
     return (await getEngine(assets)).drawStrokes(seed, writer, 0, count);
+  },
+  async simulate({assets, settings, plugins}) {
+    if (!variant) throw new LinnetError('unsupported', 'this browser has no WebAssembly SIMD');
+    // The plain build: relaxed SIMD has other bits on other machines.
+    const {default: create} = (await import(`${assets}engine/simulate.mjs`)) as {default: CreateEngine};
+    const simulation = await Simulation.create(await Engine.start(create), settings, plugins, (simulated) => post({simulated}));
+    try {
+      while (simulation.run(1)) for (const simulated of simulation.events()) post({simulated});
+      for (const simulated of simulation.events()) post({simulated});
+      const {summary, model: bytes} = simulation.finish();
+      return {summary, bytes};
+    } finally {
+      simulation.close();
+    }
   },
   async finishTask({task, result, error}) {
     const waiting = tasks.get(task);
