@@ -224,10 +224,14 @@ TEST_P(EachMisdeed, IsContained) {
   const bool in_blocks = std::string_view(c.flags).contains("BLOCK");
   size_t files = 0;
   for (int cycle = 0; cycle < 3 && loaded.host != nullptr; ++cycle) {
-    if (cycle > 0) ASSERT_TRUE(loaded.host->RestoreState({})) << "a fresh instance";
+    if (cycle > 0) {
+      ASSERT_TRUE(loaded.host->RestoreState({})) << "a fresh instance";
+    }
     const auto result = RunRound(*loaded.host);
     status = result ? Status() : Status(std::unexpected(result.error()));
-    if (result) EXPECT_TRUE(*result == (in_blocks ? block_mean_ : mean_)) << "other bits";
+    if (result) {
+      EXPECT_TRUE(*result == (in_blocks ? block_mean_ : mean_)) << "other bits";
+    }
     // After its end nothing of it is used.
     if (!result && std::string_view(c.flags).starts_with("TRAP")) {
       EXPECT_FALSE(loaded.host->BeginRound(Round(), Base()));
@@ -235,7 +239,9 @@ TEST_P(EachMisdeed, IsContained) {
     if (cycle == 0) files = OpenFiles();
     EXPECT_LE(Children().size(), neighbours_.size() + 1);
   }
-  if (files > 0) EXPECT_LE(OpenFiles(), files) << "descriptors are left open";
+  if (files > 0) {
+    EXPECT_LE(OpenFiles(), files) << "descriptors are left open";
+  }
   EXPECT_LE(waitpid(-1, nullptr, WNOHANG), 0) << "a process that nobody waited for";
   if (c.message == kStands) {
     EXPECT_TRUE(status) << status.error().message;
