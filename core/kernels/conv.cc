@@ -1,7 +1,10 @@
-// Convolution and its gradients as products over windows read in place: tile.h lets a tile of A be
-// a strip of windows of the image, so nothing is unrolled into columns, padded or spread out. Where
-// windows leave the image, those that keep the same taps are computed together.
+// Convolution and the gradient of its input as products over windows read in place: tile.h lets a
+// tile of A be a strip of windows of the image, so nothing is unrolled into columns, padded or
+// spread out. Where windows leave the image, those that keep the same taps are computed together.
+#include "kernels/conv.h"
+
 #include <cstring>
+#include <utility>
 
 #include "kernels/axis.h"
 #include "kernels/dispatch.h"
@@ -19,45 +22,10 @@
 namespace linnet {
 namespace {
 
-// A product of the matrix of pixels with the weights.
-bool IsPointwise(const Conv2dShape& s) {
-  return s.kernel_h * s.kernel_w * s.groups * s.stride_h * s.stride_w == 1 &&
-         s.pad_top + s.pad_left + s.pad_bottom + s.pad_right == 0;
-}
-
 // A stack of images, and the part of each pixel that a group sees.
 struct Images {
   size_t width, pixel, channels;
   size_t size;  // of one image, in floats
-};
-
-// Rows of the output whose windows pass the weights' gradient together: some hundred positions,
-// so that both operands stay in L1.
-size_t RowsAtOnce(const Conv2dShape& s) {
-  return HWY_MIN(s.OutHeight(), HWY_MAX(size_t{1}, 96 / s.OutWidth()));
-}
-
-// With fewer channels than this, the taps of a row are taken together although padding lets them
-// keep different columns.
-constexpr size_t kFewChannels = 8;
-
-// The end of dy, as the gradient of the weights copies it: beyond it there is nothing, but tiles
-// read whole vectors.
-struct Tail {
-  size_t image, row;  // where it starts
-  explicit Tail(const Conv2dShape& s) : image(s.batch - 1), row(0) {
-    if (OutSize(s) < kMaxTileLanes) {
-      image = 0;
-    } else {
-      row = (OutSize(s) - kMaxTileLanes) / (s.OutWidth() * s.out_channels);
-      row -= row % RowsAtOnce(s);
-    }
-  }
-  bool Holds(size_t i, size_t r) const { return i > image || (i == image && r >= row); }
-  size_t Offset(const Conv2dShape& s) const {
-    return image * OutSize(s) + row * s.OutWidth() * s.out_channels;
-  }
-  size_t Size(const Conv2dShape& s) const { return s.batch * OutSize(s) - Offset(s); }
 };
 
 }  // namespace
@@ -180,14 +148,6 @@ void Convolve(const MicroKernels& micro, size_t vectors, const Convolution& v, s
   });
 }
 
-GemmArgs PointwiseArgs(const Conv2dShape& s) {
-  GemmArgs args{};
-  args.m = s.batch * s.height * s.width;
-  args.n = s.out_channels;
-  args.k = s.in_channels;
-  return args;
-}
-
 void PackConv2d(const Conv2dShape& s, const float* w, float* packed) {
   if (s.IsDepthwise()) {
     std::memcpy(packed, w, WeightsSize(s) * sizeof(float));
@@ -215,18 +175,13 @@ void Conv2d(const Conv2dArgs& args) {
   if (IsWinograd(s)) return Winograd(args);
   const float* packed = args.w;
   if (IsPointwise(s)) {
-    GemmArgs gemm = PointwiseArgs(s);
+    GemmArgs gemm = PointwiseArgs(s, args.workspace, args.executor);
     gemm.a = args.x;
-    gemm.lda = s.in_channels;
     gemm.b = args.w;
-    gemm.ldb = s.out_channels;
     gemm.packed_b = args.packed_w;
     gemm.c = args.y;
-    gemm.ldc = s.out_channels;
     gemm.bias = args.bias;
     gemm.relu = args.relu;
-    gemm.workspace = args.workspace;
-    gemm.executor = args.executor;
     return Gemm(gemm);
   }
   if (!args.packed_w) {
@@ -272,18 +227,13 @@ void Conv2dGradInput(const Conv2dGradInputArgs& args) {
   if (s.IsDepthwise()) return DepthwiseGradInput(args);
   if (IsWinograd(s) && HasTransposed(s)) return WinogradGradInput(args);
   if (IsPointwise(s)) {
-    GemmArgs gemm = PointwiseArgs(s);
-    gemm.n = s.in_channels;
-    gemm.k = s.out_channels;
+    GemmArgs gemm = PointwiseArgs(s, args.workspace, args.executor);
+    std::swap(gemm.n, gemm.k);
+    std::swap(gemm.lda, gemm.ldc);
     gemm.a = args.dy;
-    gemm.lda = s.out_channels;
     gemm.b = args.w;
-    gemm.ldb = s.out_channels;
     gemm.trans_b = true;
     gemm.c = args.dx;
-    gemm.ldc = s.in_channels;
-    gemm.workspace = args.workspace;
-    gemm.executor = args.executor;
     return Gemm(gemm);
   }
   const MicroKernels& micro = Micro();
@@ -305,122 +255,6 @@ void Conv2dGradInput(const Conv2dGradInputArgs& args) {
       Convolve(micro, vectors, v, s.batch, args.executor);
     }
   }
-}
-
-// Adds to dw, for one row of the kernel in one panel of one group, the products of output rows
-// [begin, end) of an image: windows' rows transposed, times dy, which starts at row `begin`.
-void AddWeightsGradient(const MicroKernels& micro, const Conv2dGradWeightsArgs& args,
-                        const Panel& panel, size_t group, size_t kernel_row, size_t image,
-                        size_t begin, size_t end, const float* dy) {
-  const Conv2dShape& s = args.shape;
-  const Axis rows = ForwardRows(s), columns = ForwardColumns(s);
-  const size_t channels = s.in_channels / s.groups, n = s.out_channels / s.groups;
-  const Run r = PositionsOfTap(rows, kernel_row);
-  if (begin < r.position) {
-    dy += (r.position - begin) * s.OutWidth() * s.out_channels;
-    begin = r.position;
-  }
-  end = HWY_MIN(end, r.position + r.count);
-  if (begin >= end) return;
-  const float* x = args.x + image * InSize(s) + group * channels +
-                   static_cast<size_t>(rows.Source(begin, kernel_row)) * s.width * s.in_channels;
-  dy += group * n + panel.column;
-  // `taps` taps from `tap` on, at the `count` columns of the output that keep them all.
-  const auto add = [&](size_t tap, size_t taps, size_t column, size_t count) {
-    const size_t source = static_cast<size_t>(columns.Source(column, tap)) * s.in_channels;
-    float* dw = args.dw + (kernel_row * s.kernel_w + tap) * channels * s.out_channels + group * n +
-                panel.column;
-    ForEachRowRun(taps * channels, micro.max_rows, [&](size_t row, size_t height, size_t tiles) {
-      RunTiles(micro, panel, height,
-               Tile{.a = x + source + row,
-                    .a_row = 1,
-                    .a_step = s.stride_w * s.in_channels,
-                    .b = dy + column * s.out_channels,
-                    .b_row = s.out_channels,
-                    .steps = count,
-                    .segments = end - begin,
-                    .a_segment = s.stride_h * s.width * s.in_channels,
-                    .b_segment = s.OutWidth() * s.out_channels,
-                    .c = dw + row * s.out_channels,
-                    .c_row = s.out_channels,
-                    .bias = nullptr,
-                    .accumulate = true,
-                    .relu = false,
-                    .tiles = tiles});
-    });
-  };
-  const bool side_by_side = s.groups == 1 && s.dilation_w == 1;
-  if (side_by_side && (channels < kFewChannels || s.pad_left + s.pad_right == 0)) {
-    ForEachRun(columns, 0, columns.positions, [&](const Run& c) {
-      if (c.taps > 0) add(c.tap, c.taps, c.position, c.count);
-    });
-    return;
-  }
-  for (size_t tap = 0; tap < s.kernel_w; ++tap) {
-    const Run c = PositionsOfTap(columns, tap);
-    if (c.count > 0) add(tap, 1, c.position, c.count);
-  }
-}
-
-void Conv2dGradWeights(const Conv2dGradWeightsArgs& args) {
-  const Conv2dShape& s = args.shape;
-  if (!args.accumulate) std::memset(args.dw, 0, WeightsSize(s) * sizeof(float));
-  if (s.batch == 0 || InSize(s) == 0 || OutSize(s) == 0) return;
-  if (s.IsDepthwise()) return DepthwiseGradWeights(args);
-  if (IsWinograd(s)) return WinogradGradWeights(args);
-  if (IsPointwise(s)) {
-    GemmArgs gemm = PointwiseArgs(s);
-    gemm.k = gemm.m;
-    gemm.m = s.in_channels;
-    gemm.a = args.x;
-    gemm.lda = s.in_channels;
-    gemm.trans_a = true;
-    gemm.b = args.dy;
-    gemm.ldb = s.out_channels;
-    gemm.c = args.dw;
-    gemm.ldc = s.out_channels;
-    gemm.accumulate = true;
-    gemm.workspace = args.workspace;
-    gemm.executor = args.executor;
-    return Gemm(gemm);
-  }
-  const MicroKernels& micro = Micro();
-  const size_t height = s.OutHeight(), at_once = RowsAtOnce(s), row = s.OutWidth() * s.out_channels;
-  const size_t n = s.out_channels / s.groups;
-  const size_t vectors =
-      micro.vectors[HWY_MIN(s.kernel_w * (s.in_channels / s.groups), micro.max_rows)];
-  const Tail tail(s);
-  float* copy = args.workspace;
-  std::memcpy(copy, args.dy + tail.Offset(s), tail.Size(s) * sizeof(float));
-  std::memset(copy + tail.Size(s), 0, kMaxTileLanes * sizeof(float));
-  // Units are a row of the kernel in a panel of a group.
-  const auto add = [&](size_t image, size_t begin, size_t first_unit, size_t end_unit) {
-    const size_t offset = image * OutSize(s) + begin * row;
-    const float* dy =
-        tail.Holds(image, begin) ? copy + (offset - tail.Offset(s)) : args.dy + offset;
-    size_t unit = 0;
-    for (size_t group = 0; group < s.groups; ++group) {
-      ForEachPanel(n, vectors, micro.lanes, [&](const Panel& panel) {
-        for (size_t kernel_row = 0; kernel_row < s.kernel_h; ++kernel_row, ++unit) {
-          if (unit < first_unit || unit >= end_unit) continue;
-          AddWeightsGradient(micro, args, panel, group, kernel_row, image, begin,
-                             HWY_MIN(begin + at_once, height), dy);
-        }
-      });
-    }
-  };
-  size_t units = 0;
-  ForEachPanel(n, vectors, micro.lanes, [&](const Panel&) { units += s.kernel_h * s.groups; });
-  const size_t flops = 2 * s.batch * OutSize(s) * s.WindowSize() / units;
-  const auto add_all = [&](size_t first, size_t end) {
-    for (size_t image = 0; image < s.batch; ++image) {
-      for (size_t begin = 0; begin < height; begin += at_once) add(image, begin, first, end);
-    }
-  };
-  // Alone, all units pass over dy together; the order of each sum is the same.
-  const Tasks tasks(units, flops);
-  if (!IsParallel(args.executor, tasks.Count())) return add_all(0, units);
-  RunTasks(args.executor, tasks, add_all);
 }
 
 }  // namespace

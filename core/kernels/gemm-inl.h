@@ -21,6 +21,8 @@ const MicroKernels& Micro();
 // gemm.cc,
 void Gemm(const GemmArgs& args);
 void PackB(const float* b, size_t ldb, bool trans_b, size_t k, size_t n, float* packed);
+// conv_weights.cc,
+void Conv2dGradWeights(const Conv2dGradWeightsArgs& args);
 // depthwise.cc.
 void Depthwise(const Conv2dArgs& args);
 void DepthwiseGradWeights(const Conv2dGradWeightsArgs& args);

@@ -1,5 +1,4 @@
-// Small parts that every kernel shares: the fast multiply-add and the lifting of vector math over
-// arrays.
+// Small parts that every kernel shares: the lifting of vector math over arrays.
 #if defined(LINNET_KERNELS_OPS_INL_H_) == defined(HWY_TARGET_TOGGLE)
 #ifdef LINNET_KERNELS_OPS_INL_H_
 #undef LINNET_KERNELS_OPS_INL_H_
@@ -11,22 +10,12 @@
 #include <cstdint>
 
 #include "hwy/highway.h"
+#include "kernels/relaxed-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace linnet {
 namespace HWY_NAMESPACE {
 namespace hn = hwy::HWY_NAMESPACE;
-
-// a * b + c, fused or not, whichever is fastest: never where bits matter. Highway knows no relaxed
-// SIMD.
-template <class V>
-HWY_INLINE V FastMulAdd(V a, V b, V c) {
-#if HWY_TARGET == HWY_WASM && defined(__wasm_relaxed_simd__)
-  return V{__builtin_wasm_relaxed_madd_f32x4(a.raw, b.raw, c.raw)};
-#else
-  return hn::MulAdd(a, b, c);
-#endif
-}
 
 // How a body touches memory: whole vectors, or the `count` first lanes (the others read as zero).
 struct WholeVector {
