@@ -3,8 +3,10 @@
 #define LINNET_MODEL_COMPRESS_TRAIN_H_
 
 #include <memory>
+#include <vector>
 
 #include "model/optimizer.h"
+#include "model/plan.h"
 #include "model/prune.h"
 #include "model/quantize.h"
 #include "model/train.h"
@@ -12,25 +14,38 @@
 namespace linnet {
 
 // Quantization-aware training (Jacob et al. 2018): the forward pass and the gradient are taken at
-// the weights as 8 bits keep them, the step is made in f32 (straight through).
+// the weights, and in 8 bits also the activations, as their codes keep them; the step is made in
+// f32 (straight through). The ranges of activations are those of the newest examples, taken anew
+// every hundred steps.
 class QuantizedTrainer {
  public:
-  // Trains `model` with its batch norm folded. One owner; not thread-safe.
-  static Result<std::unique_ptr<QuantizedTrainer>> Create(const Model& model,
-                                                          const TrainOptions& options,
-                                                          size_t max_batch, const Kernels& kernels);
-  // As Trainer::Step.
+  // Trains `model`, for kInt8 with its batch norm folded, for kInt4 with rounded weights alone. One
+  // owner; not thread-safe. kUnsupported as QuantizeInt8 and for Loss::kMse.
+  static Result<std::unique_ptr<QuantizedTrainer>> Create(
+      const Model& model, const TrainOptions& options, size_t max_batch, const Kernels& kernels,
+      WeightFormat format = WeightFormat::kInt8);
+  // As Trainer::Step; not a number when a value of the model is none.
   double Step(const float* x, const int32_t* y, size_t batch);
   // The weights in f32, to be quantized.
   const Model& model() const { return model_; }
 
  private:
-  QuantizedTrainer(Model model, std::unique_ptr<Trainer> trainer, const TrainOptions& options,
-                   const Kernels& kernels);
+  QuantizedTrainer(Model model, Plan plan, const TrainOptions& options, const Kernels& kernels,
+                   WeightFormat format);
+  // Keeps the examples, and has codes for activations ready. False: the ranges are not finite.
+  bool Calibrate(const float* x, size_t batch);
+
+  const Kernels& kernels_;
+  const WeightFormat format_;
   Model model_;
-  std::unique_ptr<Trainer> trainer_;
+  const Plan plan_;
   Optimizer optimizer_;
-  std::vector<float> gradient_;
+  AlignedBuffer<float> rounded_, gradient_;  // parameters as the format keeps them
+  AlignedBuffer<std::byte> arena_;
+  std::vector<ActivationCode> codes_;
+  std::vector<float> examples_;  // the newest, a ring
+  size_t next_example_ = 0;
+  uint64_t steps_ = 0;
 };
 
 // Gradual pruning (Zhu and Gupta 2017): from time to time the smallest weights are taken away, ever

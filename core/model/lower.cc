@@ -84,12 +84,13 @@ class Lowering {
     }
   }
 
-  Program Run() {
+  Program Run(std::vector<uint32_t>* value_of) {
     for (size_t i = 0; i < graph_.nodes.size(); ++i) {
       const Node& node = graph_.nodes[i];
       node_ = i;
       value_of_.push_back(NodeOutput(node));
     }
+    if (value_of != nullptr) *value_of = value_of_;
     program_.logits = value_of_.back();
     program_.output_cols = shapes_.back().back();
     Value& logits = program_.values[program_.logits];
@@ -348,10 +349,10 @@ class Lowering {
 
 }  // namespace
 
-Program Lower(const Graph& graph, Mode mode) {
+Program Lower(const Graph& graph, Mode mode, std::vector<uint32_t>* value_of) {
   Result<std::vector<Shape>> shapes = InferShapes(graph);
   LINNET_CHECK_MSG(shapes.has_value(), shapes.error().message);
-  return Lowering(graph, mode, std::move(*shapes)).Run();
+  return Lowering(graph, mode, std::move(*shapes)).Run(value_of);
 }
 
 uint64_t Flops(const Program& program) {

@@ -15,6 +15,8 @@
 
 namespace linnet {
 
+struct ActivationCode;
+
 // The areas of memory a plan works on.
 enum class Area : uint8_t { kArena, kInput, kLabels, kParameters, kGradients, kLogits };
 inline constexpr size_t kAreas = 6;
@@ -51,6 +53,7 @@ struct PlanRun {
   uint64_t dropout_key = 0;                   // another for each step
   const OutputLoss* output_loss = nullptr;    // takes the place of the graph's loss
   Executor* executor = nullptr;               // null: this thread
+  const ActivationCode* codes = nullptr;      // of each value of the graph, for kFakeQuantize
   double loss_sum = 0;                        // out: over the examples
 };
 // Runs the prepared steps (Program::prepared_steps) for these parameters: before the first Execute

@@ -48,20 +48,22 @@ enum class StepOp : uint8_t {
   kPackDense,          // w -> w as kDense reads it best
   kPackConv2d,         // w -> w as kConv2d reads it best
   // Element by element
-  kRelu,            // x -> y
-  kReluGrad,        // y, dy -> dx
-  kActivation,      // x -> y
-  kActivationGrad,  // x or y, dy -> dx
-  kAdd,             // a, b -> y
-  kSub,             // a, b -> y
-  kMul,             // a, b -> y
-  kScale,           // x -> y
-  kDropout,         // x -> y, also dy -> dx
-  kAddRows,         // x, p -> y
-  kMulRows,         // x, p -> y
-  kMulRowsGrad,     // x, dy -> dp
-  kAffineRows,      // x, multiplier, offset -> y
-  kGradientAdd,     // part of a parameter's gradient -> the gradient
+  kRelu,              // x -> y
+  kReluGrad,          // y, dy -> dx
+  kActivation,        // x -> y
+  kActivationGrad,    // x or y, dy -> dx
+  kAdd,               // a, b -> y
+  kSub,               // a, b -> y
+  kMul,               // a, b -> y
+  kScale,             // x -> y
+  kDropout,           // x -> y, also dy -> dx
+  kAddRows,           // x, p -> y
+  kMulRows,           // x, p -> y
+  kMulRowsGrad,       // x, dy -> dp
+  kAffineRows,        // x, multiplier, offset -> y
+  kFakeQuantize,      // x -> x as its code keeps it
+  kFakeQuantizeGrad,  // x, dy -> dx: straight through within the code's range
+  kGradientAdd,       // part of a parameter's gradient -> the gradient
   // Normalization
   kBatchNorm,        // x, scale, shift -> y, mean, variance
   kBatchNormGrad,    // x, scale, mean, variance, dy -> dx, dscale, dshift
@@ -120,6 +122,9 @@ struct ActivationShape {
 struct FactorShape {
   float factor;
 };
+struct CodeShape {
+  uint32_t value;  // of the graph, whose code it is
+};
 struct DropoutShape {
   float rate;
   uint64_t key;  // of the node
@@ -160,8 +165,9 @@ struct Step {
   StepOp op;
   std::vector<uint32_t> inputs, outputs;  // indices into Program::values
   std::variant<std::monostate, DenseShape, MatmulShape, RowsShape, Conv2dShape, ActivationShape,
-               FactorShape, DropoutShape, NormShape, WindowShape, AveragePoolShape, PadShape,
-               ReduceShape, TransposeShape, SliceShape, EmbeddingShape, GruShape, AttentionShape>
+               FactorShape, CodeShape, DropoutShape, NormShape, WindowShape, AveragePoolShape,
+               PadShape, ReduceShape, TransposeShape, SliceShape, EmbeddingShape, GruShape,
+               AttentionShape>
       shape = {};
   bool relu = false;        // kDense, kConv2d, kAffineRows: y = max(0, .)
   bool packed = false;      // kDense, kConv2d: w comes from kPackDense, kPackConv2d
@@ -187,8 +193,9 @@ struct Program {
 // the forward pass is kept.
 enum class Mode : uint8_t { kInference, kTraining };
 
-// The forward steps of a valid graph (ValidateGraph); a flatten or reshape is no step.
-Program Lower(const Graph& graph, Mode mode);
+// The forward steps of a valid graph (ValidateGraph); a flatten or reshape is no step. `value_of`:
+// gets the program's value for each of the graph's.
+Program Lower(const Graph& graph, Mode mode, std::vector<uint32_t>* value_of = nullptr);
 // Makes a relu part of the dense, convolution or normalization before it, where nothing else takes
 // that one's output.
 void FuseRelu(Program& program);
@@ -208,6 +215,8 @@ void AppendGradient(Program& program, Loss loss);
 // The program of a training step, and of a forward pass, with all passes.
 Program TrainingProgram(const Graph& graph);
 Program InferenceProgram(const Graph& graph);
+// Of a training step in which each value that 8 bits hold (int8_program.h) is rounded to its code.
+Program QuantizedTrainingProgram(const Graph& graph);
 // Whether each trained parameter is read by one forward step, so that it may be updated as soon as
 // its gradient is known. Of a program with its gradient.
 bool ParametersAreUsedOnce(const Program& program);

@@ -84,7 +84,8 @@ Model Dequantize(const QuantizedModel& model);
 void FakeQuantize(const Graph& graph, WeightFormat format, std::span<const float> parameters,
                   std::span<float> out);
 
-// A planned forward pass in 8 bits, or with 4-bit or sparse weights. After Create nothing
+// A planned forward pass in 8 bits, or with 4-bit or sparse weights in the dense layers that the
+// model is or ends in; the rest of it is computed in f32. After Create nothing
 // allocates.
 class QuantizedPredictor {
  public:

@@ -36,6 +36,8 @@ constexpr StepTraits kSteps[] = {
     {StepOp::kMulRows, RunMulRows, MulRowsGradient, nullptr, kFirst},
     {StepOp::kMulRowsGrad, RunMulRowsGrad},
     {StepOp::kAffineRows, RunAffineRows, nullptr, nullptr, kFirst},
+    {StepOp::kFakeQuantize, RunFakeQuantize, FakeQuantizeGradient},
+    {StepOp::kFakeQuantizeGrad, RunFakeQuantizeGrad, nullptr, nullptr, kSecond},
     {StepOp::kGradientAdd, RunGradientAdd},
     {StepOp::kBatchNorm, RunBatchNorm, BatchNormGradient, NormalizationWorkspace},
     {StepOp::kBatchNormGrad, RunBatchNormGrad, nullptr, NormalizationWorkspace, kNormGrad},

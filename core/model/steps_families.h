@@ -63,6 +63,11 @@ void SameGradient(Differentiator& d, const Step& step, uint32_t dy);
 void AddRowsGradient(Differentiator& d, const Step& step, uint32_t dy);
 void MulRowsGradient(Differentiator& d, const Step& step, uint32_t dy);
 
+// fake_quantize.cc
+void RunFakeQuantize(const StepRun& r);
+void RunFakeQuantizeGrad(const StepRun& r);
+void FakeQuantizeGradient(Differentiator& d, const Step& step, uint32_t dy);
+
 // steps_norm.cc
 void RunBatchNorm(const StepRun& r);
 void RunBatchNormGrad(const StepRun& r);

@@ -17,7 +17,9 @@ Result<Model> TrainQuantized(Output& output, const Model& model, const Dataset& 
   TrainOptions options;
   options.optimizer = TrainOptions::Optimizer::kMomentum;
   options.learning_rate = command.learning_rate;
-  LINNET_TRY(const auto trainer, QuantizedTrainer::Create(model, options, kBatch, BestKernels()));
+  LINNET_TRY(const auto trainer, QuantizedTrainer::Create(model, options, kBatch, BestKernels(),
+                                                          command.bits == 4 ? WeightFormat::kInt4
+                                                                            : WeightFormat::kInt8));
   LINNET_TRY_STATUS(RunSteps(output, "training", batches.per_epoch() * command.epochs, [&] {
     const size_t batch = batches.Next();
     return trainer->Step(batches.x(), batches.y(), batch);
@@ -28,9 +30,6 @@ Result<Model> TrainQuantized(Output& output, const Model& model, const Dataset& 
 }  // namespace
 
 Result<int> Run(const QuantizeCommand& command) {
-  if (command.epochs > 0 && command.bits != 8) {
-    return Fail(Code::kInvalid, "--epochs trains for 8 bits, wanted --bits 8");
-  }
   Output output(command.json);
   LINNET_TRY(const Model model, OpenModel(command.model));
   LINNET_TRY(const TrainTest data, OpenLabelled(command.data, command.scale, model.graph));
@@ -53,12 +52,14 @@ Result<int> Run(const QuantizeCommand& command) {
   }
   if (!made) return Annotate(made.error(), command.model);
   LINNET_TRY(const Measured after, MeasureQuantized(*made, test));
-  const std::string title =
+  const std::string form =
       command.bits == 4
-          ? StrCat(model.graph.name, " with weights of 4 bits")
-          : StrCat(model.graph.name, " in 8 bits, ranges from ",
-                   std::min<size_t>(command.examples, data.train->size()), " examples",
-                   command.epochs > 0 ? StrCat(", trained for ", command.epochs, " epochs") : "");
+          ? std::string(" with weights of 4 bits")
+          : StrCat(" in 8 bits, ranges from ",
+                   std::min<size_t>(command.examples, data.train->size()), " examples");
+  const std::string title =
+      StrCat(model.graph.name, form,
+             command.epochs > 0 ? StrCat(", trained for ", command.epochs, " epochs") : "");
   PrintComparison(
       output, title, before, after,
       {{"model", model.graph.name}, {"bits", command.bits}, {"epochs", command.epochs}});
