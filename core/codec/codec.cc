@@ -102,6 +102,10 @@ Status DecodeBlock(const CodecSpec& spec, const Seed& seed, uint64_t block, Byte
       std::memcpy(out.data(), in.data(), in.size());
       return {};
     case CodecKind::kBf16: {
+      if (reinterpret_cast<uintptr_t>(in.data()) % alignof(uint16_t) == 0) {
+        kernels.from_bf16(reinterpret_cast<const uint16_t*>(in.data()), out.data(), out.size());
+        return {};
+      }
       std::array<uint16_t, kCodecBlock> halves;
       std::memcpy(halves.data(), in.data(), in.size());
       kernels.from_bf16(halves.data(), out.data(), out.size());
@@ -184,8 +188,15 @@ Status DecodeWindow(const CodecSpec& spec, const CodecSeed& seed, ByteSpan encod
   return DecodeBlocks(spec, seed, encoded.subspan(begin, end - begin), first, out, kernels);
 }
 
+size_t CodecStep(const CodecSpec& spec) {
+  const bool single = spec.kind == CodecKind::kF32 || spec.kind == CodecKind::kBf16;
+  return single ? 1 : kCodecBlock;
+}
+
 size_t EncodedOffset(const CodecSpec& spec, size_t n, size_t first) {
-  return first == n ? EncodedBytes(spec, n) : first / kCodecBlock * BlockBytes(spec, kCodecBlock);
+  if (first == n) return EncodedBytes(spec, n);
+  const size_t step = CodecStep(spec);
+  return first / step * BlockBytes(spec, step);
 }
 
 Status DecodeBlocks(const CodecSpec& spec, const CodecSeed& seed, ByteSpan blocks, size_t first,

@@ -49,9 +49,10 @@ Status Encode(const CodecSpec& spec, const CodecSeed& seed, std::span<const floa
 Status DecodeWindow(const CodecSpec& spec, const CodecSeed& seed, ByteSpan encoded, size_t n,
                     size_t first, std::span<float> out, const Kernels& kernels);
 
-// The same for whoever holds the bytes of the window alone: where element `first` of a vector of n
-// begins (first a multiple of kCodecBlock, or n: the end), and its decoder, which is given exactly
-// the bytes of `out.size()` elements.
+// The same for whoever holds the bytes of the window alone: what `first` has to be a multiple of (1
+// or kCodecBlock), where element `first` of a vector of n begins (or n: the end), and the decoder,
+// which is given exactly the bytes of `out.size()` elements.
+size_t CodecStep(const CodecSpec& spec);
 size_t EncodedOffset(const CodecSpec& spec, size_t n, size_t first);
 Status DecodeBlocks(const CodecSpec& spec, const CodecSeed& seed, ByteSpan blocks, size_t first,
                     std::span<float> out, const Kernels& kernels);

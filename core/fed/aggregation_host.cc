@@ -12,9 +12,6 @@ namespace linnet {
 namespace {
 
 constexpr uint32_t kMaxWeight = (1u << 29) - 1;
-// Columns that are decoded before they are folded: one block, which leaves room in the cache for
-// the accumulator; several for several workers, so that each has something to do.
-constexpr size_t kStreamBlocks = 8;
 
 Json SchemaOf(const PluginEntry& plugin) {
   const Json* schema = plugin.description.Find("config");
@@ -300,46 +297,7 @@ Status AggregationHost::FoldGroup(std::span<const EncodedUpdate> updates) {
   LINNET_TRY_STATUS(reducer_->Check(table.updates_begin(handle, metas.data(), sizeof(lnt_update),
                                                         static_cast<uint32_t>(updates.size())),
                                     "updates_begin"));
-  Executor* executor = options_.executor;
-  const bool parallel = executor != nullptr && executor->Workers() > 1;
-  const size_t columns = kCodecBlock * (parallel ? kStreamBlocks : 1);
-  // Rows that begin at the same place of a page would push each other out of the cache.
-  const size_t stride = columns + 16;
-  if (window_.size() < kMaxFoldRows * stride) window_ = AlignedBuffer<float>(kMaxFoldRows * stride);
-  std::array<Bytes, 1> scratch;
-  for (const Section& section : sections_) {
-    for (size_t first = 0; first < section.count; first += columns) {
-      const size_t count = std::min(columns, section.count - first);
-      const auto fill = [&](size_t at, size_t n, Bytes& unused) -> Status {
-        for (size_t r = 0; r < updates.size(); ++r) {
-          LINNET_TRY_STATUS(
-              Fill(section, sources[r], first + at, {window_.data() + r * stride + at, n}, unused));
-        }
-        return {};
-      };
-      const size_t blocks = (count + kCodecBlock - 1) / kCodecBlock;
-      if (!parallel || blocks == 1) {
-        LINNET_TRY_STATUS(fill(0, count, scratch[0]));
-      } else {
-        std::array<Status, kStreamBlocks> statuses;
-        executor->Run(blocks, [&](size_t block, size_t) {
-          Bytes unused;
-          const size_t at = block * kCodecBlock;
-          statuses[block] = fill(at, std::min(kCodecBlock, count - at), unused);
-        });
-        for (size_t block = 0; block < blocks; ++block) LINNET_TRY_STATUS(statuses[block]);
-      }
-      LINNET_TRY_STATUS(ForEachPiece(
-          *section.tensors, first, count,
-          [&](uint32_t tensor, uint64_t offset, size_t at, size_t n) -> Status {
-            return reducer_->Check(
-                table.updates_chunk(
-                    handle, section.first_tensor + tensor, offset, window_.data() + (at - first),
-                    static_cast<uint32_t>(stride * sizeof(float)), static_cast<uint32_t>(n)),
-                "updates_chunk");
-          }));
-    }
-  }
+  LINNET_TRY_STATUS(StreamRows({sources.data(), updates.size()}));
   const lnt_status status = table.updates_end(handle);
   flush_ = status == LNT_FLUSH;
   return reducer_->Check(status, "updates_end");

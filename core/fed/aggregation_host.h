@@ -200,6 +200,17 @@ class AggregationHost {
   Status Fill(const Section& section, const Source& source, size_t first, std::span<float> out,
               Bytes& scratch) const;
   Status FoldGroup(std::span<const EncodedUpdate> updates);
+  // ---- aggregation_stream.cc
+  // A window of a section as rows, one for each update.
+  struct Window {
+    const Section* section;
+    size_t first, count;
+  };
+  // Between updates_begin and updates_end: all of the updates, window by window.
+  Status StreamRows(std::span<const Source> sources);
+  Status FillRows(const Window& window, std::span<const Source> sources, size_t at, size_t count,
+                  float* rows, size_t stride) const;
+  Status ShowRows(const Window& window, const float* rows, size_t stride);
   Status FoldBuffers(const Source& source, uint32_t weight);
   // ---- aggregation_block.cc
   Status RunPasses();

@@ -212,8 +212,8 @@ inline constexpr size_t kLanes = 16;
 // lanes[p][l] += squares of a[r][i] - b[s][i], i % 16 = l, for the pairs p = kB r + s; n is a
 // multiple of 16. All accumulators stay in registers.
 template <size_t kA, size_t kB>
-HWY_INLINE void DistanceTile(const float* const* a, const float* const* b, size_t n,
-                             double* const* lanes) {
+HWY_NOINLINE void DistanceTile(const float* const* a, const float* const* b, size_t n,
+                               double* const* lanes) {
   const DDistance d;
   const hn::Rebind<float, DDistance> dhalf;
   constexpr size_t N = hn::MaxLanes(d);
@@ -296,13 +296,18 @@ HWY_INLINE void ForEachDistanceTile(const DistanceArgs& args, const float* to, s
   }
 }
 
+template <size_t kA, size_t... kB>
+HWY_INLINE void RunTileOf(const DistanceRows& tile, size_t n, double* const* lanes,
+                          std::index_sequence<kB...>) {
+  using Function = void (*)(const float* const*, const float* const*, size_t, double* const*);
+  static constexpr Function kTiles[] = {&DistanceTile<kA, kB + 1>...};
+  kTiles[tile.b_count - 1](tile.a, tile.b, n, lanes);
+}
 // Whole groups of 16 columns of a tile.
 HWY_INLINE void RunTile(const DistanceRows& tile, size_t n, double* const* lanes) {
-  if (tile.a_count == kTileA && tile.b_count == kTileB)
-    return DistanceTile<kTileA, kTileB>(tile.a, tile.b, n, lanes);
-  for (size_t i = 0; i < tile.a_count; ++i)
-    for (size_t j = 0; j < tile.b_count; ++j)
-      DistanceTile<1, 1>(&tile.a[i], &tile.b[j], n, lanes + tile.b_count * i + j);
+  constexpr auto kB = std::make_index_sequence<kTileB>();
+  if (tile.a_count == 1) return RunTileOf<1>(tile, n, lanes, kB);
+  RunTileOf<kTileA>(tile, n, lanes, kB);
 }
 
 HWY_INLINE double AddLanes(double* lanes) {
