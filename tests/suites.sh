@@ -47,6 +47,8 @@ suite_wasm() {
   step "wasm: build" test-wasm-build.log ninja -C build/wasm
   step "wasm: run in Node.js" test-wasm.log run_ctest wasm
   build_and_test wasm-relaxed "wasm, relaxed SIMD" 'kernels|model'
+  configure wasm-threads wasm-threads
+  build_and_test wasm-threads "wasm, threads" 'kernels'
 }
 
 suite_web() {

@@ -1,7 +1,7 @@
 // Makes dist/ (the page and the package) and copies it to where `linnet serve` finds it.
 //   LINNET_WEB_OUT      default ../build/web
-//   LINNET_WASM         folders of the two engine builds,
-//   LINNET_WASM_RELAXED default ../build/wasm and ../build/wasm-relaxed
+//   LINNET_WASM, LINNET_WASM_RELAXED, LINNET_WASM_THREADS
+//                       folders of the engine's builds, default ../build/wasm, ../build/wasm-relaxed, ../build/wasm-threads
 import {execFileSync} from 'node:child_process';
 import {cpSync, existsSync, mkdirSync, readdirSync, renameSync, rmSync, statSync, writeFileSync} from 'node:fs';
 import {dirname, join, resolve} from 'node:path';
@@ -15,10 +15,12 @@ const dist = join(here, 'dist');
 const out = resolve(here, process.env.LINNET_WEB_OUT ?? '../build/web');
 const plain = resolve(here, process.env.LINNET_WASM ?? '../build/wasm');
 const relaxed = resolve(here, process.env.LINNET_WASM_RELAXED ?? '../build/wasm-relaxed');
+const threads = resolve(here, process.env.LINNET_WASM_THREADS ?? '../build/wasm-threads');
 // name here: where it was built, as what, by which preset and target
 const engines = {
   'linnet': [plain, 'linnet', 'wasm', 'linnet_wasm'],
   'linnet-relaxed': [relaxed, 'linnet', 'wasm-relaxed', 'linnet_wasm'],
+  'linnet-threads': [threads, 'linnet', 'wasm-threads', 'linnet_wasm'],
   'simulate': [plain, 'simulate', 'wasm', 'linnet_wasm_simulate'],
 };
 
@@ -32,8 +34,8 @@ for (const [name, [folder, file, preset, target]] of Object.entries(engines)) {
       console.error(`web: found no ${from}: build the target ${target} with the preset ${preset} first`);
       process.exit(1);
     }
-    // The loader names its .wasm by itself; both variants lie in one folder.
-    if (ending === 'mjs') writeFileSync(join(dist, 'engine', `${name}.mjs`), readFileSync(from, 'utf8').replaceAll(`${file}.wasm`, `${name}.wasm`));
+    // The loader names its files by itself; all variants lie in one folder.
+    if (ending === 'mjs') writeFileSync(join(dist, 'engine', `${name}.mjs`), readFileSync(from, 'utf8').replaceAll(`${file}.wasm`, `${name}.wasm`).replaceAll(`${file}.mjs`, `${name}.mjs`));
     else cpSync(from, join(dist, 'engine', `${name}.wasm`));
   }
 }

@@ -1,8 +1,9 @@
 #include "base/result.h"
 
-#include <charconv>
 #include <cstdio>
 #include <cstdlib>
+
+#include "base/number.h"
 
 namespace linnet {
 
@@ -34,11 +35,7 @@ std::string_view CodeName(Code code) {
   return "unknown";
 }
 
-std::string StrCatDouble(double value) {
-  char text[32];
-  const auto [end, error] = std::to_chars(text, text + sizeof(text), value);
-  return error == std::errc() ? std::string(text, end) : std::string("?");
-}
+std::string StrCatDouble(double value) { return ShortestText(value); }
 
 std::unexpected<Error> Annotate(const Error& error, std::string_view context) {
   return std::unexpected<Error>(Error{error.code, StrCat(context, ": ", error.message)});

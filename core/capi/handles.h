@@ -5,6 +5,7 @@
 #include <memory>
 #include <string>
 
+#include "base/executor.h"
 #include "base/json.h"
 #include "base/result.h"
 #include "linnet/linnet.h"
@@ -26,8 +27,8 @@ inline linnet_status Report(const Status& status) {
 // Inference with a plan that is made at the first use and kept.
 class Reader {
  public:
-  // logits[n, classes] for x[n, inputs].
-  Status Run(const Model& model, const float* x, size_t n, float* logits);
+  // logits[n, classes] for x[n, inputs]; the executor is that of the first use.
+  Status Run(const Model& model, const float* x, size_t n, float* logits, Executor* executor);
 
  private:
   std::unique_ptr<Predictor> predictor_;
@@ -40,11 +41,16 @@ Result<TrainOptions> ParseTrainSettings(const char* json, uint32_t& batch_size);
 
 }  // namespace linnet
 
+struct linnet_pool {
+  std::unique_ptr<linnet::Executor> executor;
+};
+
 struct linnet_model {
   linnet::Model model;
   linnet::Reader reader;
   linnet::Bytes saved;
   std::string description;
+  linnet::Executor* executor = nullptr;
 };
 
 #endif  // LINNET_CAPI_HANDLES_H_

@@ -13,9 +13,10 @@ constexpr size_t kBatch = 128;
 
 }  // namespace
 
-Status Reader::Run(const Model& model, const float* x, size_t n, float* logits) {
+Status Reader::Run(const Model& model, const float* x, size_t n, float* logits,
+                   Executor* executor) {
   if (!predictor_) {
-    LINNET_TRY(predictor_, Predictor::Create(model.graph, kBatch, BestKernels()));
+    LINNET_TRY(predictor_, Predictor::Create(model.graph, kBatch, BestKernels(), executor));
   }
   predictor_->SetParameters(model.parameters);
   for (size_t at = 0; at < n; at += kBatch) {
@@ -59,7 +60,7 @@ linnet_model* Wrap(Result<Model> model) {
     Report(model.error());
     return nullptr;
   }
-  return new linnet_model{std::move(*model), {}, {}, {}};
+  return new linnet_model{std::move(*model), {}, {}, {}, nullptr};
 }
 
 Status CheckLabels(const int32_t* y, size_t n, uint32_t classes) {
@@ -94,6 +95,11 @@ linnet_model* linnet_load_model(const void* bytes, size_t size) {
 
 void linnet_destroy_model(linnet_model* model) { delete model; }
 
+void linnet_set_model_pool(linnet_model* model, linnet_pool* pool) {
+  model->executor = pool ? pool->executor.get() : nullptr;
+  model->reader = {};  // planned for so many workers
+}
+
 linnet_status linnet_save_model(linnet_model* model, const uint8_t** bytes, size_t* size) {
   model->saved = linnet::SaveModel(model->model);
   *bytes = model->saved.data();
@@ -118,7 +124,7 @@ float* linnet_model_parameters(linnet_model* model, size_t* count) {
 }
 
 linnet_status linnet_infer(linnet_model* model, const float* x, size_t n, float* logits) {
-  return linnet::Report(model->reader.Run(model->model, x, n, logits));
+  return linnet::Report(model->reader.Run(model->model, x, n, logits, model->executor));
 }
 
 linnet_status linnet_train_model(linnet_model* model, const char* settings_json, const float* x,
@@ -131,7 +137,8 @@ linnet_status linnet_train_model(linnet_model* model, const char* settings_json,
   const auto options = linnet::ParseTrainSettings(settings_json, batch_size);
   if (!options) return linnet::Report(options.error());
   const size_t batch = std::min<size_t>(batch_size, n);
-  auto trainer = linnet::Trainer::Create(value.graph, *options, batch, linnet::BestKernels());
+  auto trainer =
+      linnet::Trainer::Create(value.graph, *options, batch, linnet::BestKernels(), model->executor);
   if (!trainer) return linnet::Report(trainer.error());
   std::ranges::copy(value.parameters, (*trainer)->parameters().begin());
   double sum = 0;
@@ -150,7 +157,7 @@ linnet_status linnet_evaluate_model(linnet_model* model, const float* x, const i
   if (auto labels = linnet::CheckLabels(y, n, graph.classes); !labels)
     return linnet::Report(labels);
   std::vector<float> logits(n * graph.classes);
-  if (auto run = model->reader.Run(model->model, x, n, logits.data()); !run)
+  if (auto run = model->reader.Run(model->model, x, n, logits.data(), model->executor); !run)
     return linnet::Report(run);
   linnet::Metrics metrics;
   linnet::Score(linnet::BestKernels(), logits.data(), y, n, graph.classes, metrics);

@@ -186,6 +186,11 @@ void linnet_session::Take(std::vector<Participant::Action> taken) {
         });
         tasks.push_back({++last_task, false, std::move(compute->work)});
       } else {
+        if (training) {
+          static_cast<TrainWork&>(*compute->work).executor = executor;
+        } else {
+          static_cast<EvaluateWork&>(*compute->work).executor = executor;
+        }
         works.push_back(std::move(compute->work));
       }
       continue;
@@ -275,7 +280,7 @@ Status linnet_session::Infer(const linnet::Model& model, const float* x, size_t 
     return linnet::Fail(Code::kState, "the federation standardizes its data: this participant ",
                         "needs data of its own to know how");
   }
-  return reader.Run(model, input.data(), n, logits);
+  return reader.Run(model, input.data(), n, logits, executor);
 }
 
 linnet::Result<std::shared_ptr<Work>> linnet_session::TakeTask(uint64_t id, Work::Kind kind) {

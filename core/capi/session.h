@@ -57,6 +57,7 @@ struct linnet_session {
   linnet::Status Infer(const linnet::Model& model, const float* x, size_t n, float* logits);
   linnet::Result<std::shared_ptr<linnet::Work>> TakeTask(uint64_t id, linnet::Work::Kind kind);
 
+  linnet::Executor* executor = nullptr;
   linnet::ParticipantOptions options;  // moved into the participant by Start
   std::unique_ptr<linnet::Participant> participant;
   linnet::SessionData data;

@@ -69,6 +69,12 @@ linnet_session* linnet_create_session(const char* options_json, const void* stat
 
 void linnet_destroy_session(linnet_session* session) { delete session; }
 
+linnet_status linnet_set_session_pool(linnet_session* session, linnet_pool* pool) {
+  if (session->participant) return Report(Code::kState, "the pool is set before linnet_start");
+  session->executor = pool ? pool->executor.get() : nullptr;
+  return LINNET_OK;
+}
+
 linnet_status linnet_set_data(linnet_session* session, const float* x, const int32_t* y, size_t n,
                               size_t features, uint32_t classes, float source_max) {
   if (auto good = linnet::CheckData(x, y, n, features, classes, source_max); !good)
@@ -283,7 +289,7 @@ linnet_status linnet_fail_task(linnet_session* session, uint64_t task, const cha
 
 linnet_model* linnet_session_model(linnet_session* session) {
   const auto model = session->participant ? session->participant->model() : nullptr;
-  if (model) return new linnet_model{*model, {}, {}, {}};
+  if (model) return new linnet_model{*model, {}, {}, {}, nullptr};
   Report(Code::kState, "no model has arrived yet");
   return nullptr;
 }

@@ -4,7 +4,6 @@
 #define LINNET_FED_FEDERATION_KEY_KINDS_H_
 
 #include <algorithm>
-#include <charconv>
 #include <cstdlib>
 #include <set>
 #include <span>
@@ -14,17 +13,14 @@
 #include <utility>
 #include <vector>
 
+#include "base/number.h"
 #include "fed/federation_keys.h"
 
 namespace linnet::federation_file {
 
 // 0.1f is written 0.1, not 0.10000000149011612.
 inline Json Number(double value) { return Json(value); }
-inline Json Number(float value) {
-  char text[32];
-  *std::to_chars(text, text + sizeof(text) - 1, value).ptr = '\0';
-  return Json(std::strtod(text, nullptr));
-}
+inline Json Number(float value) { return Json(std::strtod(ShortestText(value).c_str(), nullptr)); }
 
 template <typename Field>
 Key Integer(std::string_view path, int64_t min, int64_t max, Field field,

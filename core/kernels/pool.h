@@ -1,5 +1,5 @@
-// An Executor of threads. Made by main, tests and benchmarks only; everything else
-// gets an Executor handed down.
+// An Executor of threads. Made by programs, tests and benchmarks, and by core/capi for its callers;
+// everything else gets an Executor handed down.
 #ifndef LINNET_KERNELS_POOL_H_
 #define LINNET_KERNELS_POOL_H_
 

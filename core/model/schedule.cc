@@ -8,6 +8,7 @@
 
 #include "base/json.h"
 #include "base/nearest.h"
+#include "base/number.h"
 
 namespace linnet {
 namespace {
@@ -132,10 +133,8 @@ std::string ScheduleText(const Schedule& schedule) {
     mark = ',';
   };
   if (!form->steps_key.empty()) {
-    char digits[32];
-    *std::to_chars(digits, digits + sizeof(digits) - 1, schedule.factor).ptr = '\0';
     add(form->steps_key, schedule.steps);
-    add(form->factor_key, std::string_view(digits));
+    add(form->factor_key, ShortestText(schedule.factor));
   }
   if (schedule.warmup > 0) add("warmup", schedule.warmup);
   if (schedule.by_round) add("by", "round");

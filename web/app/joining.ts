@@ -134,7 +134,10 @@ export class JoiningView {
     if (!info) return;
     this.counted = {rounds: info.roundsCounted, examples: info.examplesCounted};
     this.messages = {sent: info.sentBytes, received: info.receivedBytes};
-    setText(byId('variant', HTMLElement), info.variant === 'relaxed' ? 'relaxed SIMD' : 'SIMD');
+    setText(byId('variant', HTMLElement), [
+      info.variant === 'plain' ? 'SIMD' : 'relaxed SIMD',
+      ...(info.threads > 1 ? [`${info.threads} threads`] : []),
+    ].join(', '));
     this.showFigures();
   }
 

@@ -79,6 +79,6 @@ function nameOf(person: Person): string {
 }
 
 function runtimeOf(runtime: string): string {
-  if (runtime.startsWith('wasm')) return runtime === 'wasm/relaxed' ? 'browser tab, relaxed SIMD' : 'browser tab';
+  if (runtime.startsWith('wasm')) return runtime === 'wasm/plain' ? 'browser tab' : `browser tab, relaxed SIMD${runtime === 'wasm/threads' ? ', threads' : ''}`;
   return runtime.replace('native/', 'daemon, ');
 }

@@ -33,6 +33,9 @@ export interface JoinOptions {
   followModel?: boolean;
   /** Rounds that ask for more are declined. Default 1,000,000. */
   maxStepsPerRound?: number;
+  /** Threads to train with where the page is isolated (`crossOriginIsolated`) and the assets are of its own origin;
+   *  elsewhere it is one. They change no bit of the model. Default: half of the cores, at most four. */
+  threads?: number;
   /** Where worker.js and engine/ lie. Default: beside this module. */
   assets?: string | URL;
 }
@@ -118,6 +121,7 @@ export async function join(url: string | URL, options: JoinOptions = {}): Promis
   try {
     await client.request('join', {
       assets: client.assets,
+      threads: options.threads ?? null,
       url: socketAddress(url),
       session: {
         federation: options.federation ?? '',

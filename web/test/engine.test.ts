@@ -57,11 +57,13 @@ for (const variant of variants) {
   });
 }
 
-test('both variants read the same initial model: its bits do not depend on the build', async () => {
-  const [plain, relaxed] = await Promise.all(variants.map(startEngine));
-  assert.ok(plain && relaxed);
-  assert.deepEqual(plain.builtinModel('mlp-2nn', 7).digest(), relaxed.builtinModel('mlp-2nn', 7).digest());
-  assert.deepEqual(plain.drawStrokes(1, 2000, 0, 20), relaxed.drawStrokes(1, 2000, 0, 20));
+test('all variants read the same initial model: its bits do not depend on the build', async () => {
+  const [plain, ...others] = await Promise.all(variants.map((variant) => startEngine(variant)));
+  assert.ok(plain && others.length === 2);
+  for (const other of others) {
+    assert.deepEqual(plain.builtinModel('mlp-2nn', 7).digest(), other.builtinModel('mlp-2nn', 7).digest());
+    assert.deepEqual(plain.drawStrokes(1, 2000, 0, 20), other.drawStrokes(1, 2000, 0, 20));
+  }
 });
 
 test('a session asks to be stored and connected, and is the same device after a restart', async () => {
@@ -87,4 +89,23 @@ test('probabilities sum to one, also for huge logits', () => {
   assert.deepEqual(labels, [1, 0]);
   assert.ok(Math.abs(probabilities.subarray(0, 3).reduce((a, b) => a + b) - 1) < 1e-6);
   assert.ok(Math.abs((probabilities[4] ?? 0) - 1 / 3) < 1e-6);
+});
+
+test('threads change no bit of what is trained and read', async () => {
+  const results = await Promise.all([1, 2, 3].map(async (threads) => {
+    const engine = await startEngine('threads', threads);
+    assert.equal(engine.threads, threads);
+    const {x, y} = engine.drawStrokes(1, 2000, 0, 64);
+    return ['cnn-small', 'mlp-2nn'].map((name) => {
+      const model = engine.builtinModel(name, 7);
+      const loss = model.train({learningRate: 0.05, batchSize: 32, momentum: 0.9}, x, y);
+      return {loss, digest: model.digest(), logits: model.infer(x)};
+    });
+  }));
+  assert.deepEqual(results[1], results[0]);
+  assert.deepEqual(results[2], results[0]);
+});
+
+test('an engine without threads has one, whatever is asked', async () => {
+  assert.equal((await startEngine('relaxed', 4)).threads, 1);
 });

@@ -31,6 +31,16 @@ LINNET_API const char* linnet_last_error(void);
 /* "0.1.0 (AVX3_ZEN4)": version and the SIMD target in use. */
 LINNET_API const char* linnet_version(void);
 
+/* ---- Threads. Only a pool makes them; results have the same bits with any number. */
+typedef struct linnet_pool linnet_pool;
+
+/* `threads` >= 1 in all, the caller's included. In a page they are workers, which must be started
+ * with the engine (web/src/worker/wasm.ts); an engine built without threads has the caller's. */
+LINNET_API linnet_pool* linnet_create_pool(uint32_t threads);
+LINNET_API uint32_t linnet_pool_threads(const linnet_pool* pool);
+/* After the handles that use it. */
+LINNET_API void linnet_destroy_pool(linnet_pool* pool);
+
 /* ---- Models */
 typedef struct linnet_model linnet_model;
 
@@ -40,6 +50,8 @@ LINNET_API const char* linnet_builtin_names(void); /* comma-separated */
 /* From `.linnet` bytes, which are copied. NULL on error; quantized models are such. */
 LINNET_API linnet_model* linnet_load_model(const void* bytes, size_t size);
 LINNET_API void linnet_destroy_model(linnet_model* model);
+/* Computes on this pool (NULL: on the calling thread); it serves one handle at a time. */
+LINNET_API void linnet_set_model_pool(linnet_model* model, linnet_pool* pool);
 /* Canonical bytes; *bytes stays valid until the next call on this model. */
 LINNET_API linnet_status linnet_save_model(linnet_model* model, const uint8_t** bytes,
                                            size_t* size);
@@ -76,6 +88,8 @@ typedef struct linnet_session linnet_session;
 LINNET_API linnet_session* linnet_create_session(const char* options_json, const void* state,
                                                  size_t state_size);
 LINNET_API void linnet_destroy_session(linnet_session* session);
+/* As linnet_set_model_pool. Before linnet_start. */
+LINNET_API linnet_status linnet_set_session_pool(linnet_session* session, linnet_pool* pool);
 
 /* Training data: x[n * features] raw values, y[n] in [0, classes); copied, and scaled as the
  * federation says: "unit" divides by source_max (pixels of 0..255: 255), or by each feature's own

@@ -2,8 +2,8 @@
 
 // ---- Public
 
-/** The engine's builds: relaxed SIMD where the browser has it. */
-export type Variant = 'relaxed' | 'plain';
+/** The engine's builds: relaxed SIMD where the browser has it, and with it threads where they are wanted and possible. */
+export type Variant = 'threads' | 'relaxed' | 'plain';
 
 /** What this participant trains on. Nothing of it leaves the tab. */
 export type DataSource =
@@ -129,6 +129,7 @@ export interface SessionInfo {
   progress: number | null;
   model: ModelInfo | null;
   variant: Variant;
+  threads: number;
   /** Bytes of WebSocket messages of this session. */
   sentBytes: number;
   receivedBytes: number;
@@ -201,6 +202,7 @@ export interface Requests {
   join: {
     in: {
       assets: string;
+      threads: number | null;
       url: string;
       session: SessionOptions;
       data: DataSource;

@@ -77,7 +77,7 @@ export class Driver {
   }
 
   describe(): SessionInfo {
-    return {...this.session.describe(), variant: this.options.variant, sentBytes: this.sentBytes, receivedBytes: this.receivedBytes};
+    return {...this.session.describe(), variant: this.options.variant, threads: this.options.engine.threads, sentBytes: this.sentBytes, receivedBytes: this.receivedBytes};
   }
   infer(x: Float32Array): {logits: Float32Array<ArrayBuffer>; classes: number} {
     return this.session.infer(x);

@@ -12,12 +12,28 @@ const simdModule = new Uint8Array([
 ]);
 
 /** null: no SIMD at all, the engine cannot run here. */
-export function chooseVariant(validate: (bytes: Uint8Array<ArrayBuffer>) => boolean = WebAssembly.validate): Variant | null {
-  if (validate(relaxedModule)) return 'relaxed';
+export function chooseVariant(threads = 1, validate: (bytes: Uint8Array<ArrayBuffer>) => boolean = WebAssembly.validate): Variant | null {
+  if (validate(relaxedModule)) return threads > 1 ? 'threads' : 'relaxed';
   return validate(simdModule) ? 'plain' : null;
 }
 
 /** The engine's file, without its ending, below the folder of assets. */
 export function engineFile(variant: Variant): string {
-  return variant === 'relaxed' ? 'engine/linnet-relaxed' : 'engine/linnet';
+  return variant === 'plain' ? 'engine/linnet' : `engine/linnet-${variant}`;
+}
+
+/** What a worker sees of where it runs. */
+export interface Surroundings {
+  crossOriginIsolated?: boolean;
+  origin: string;
+  navigator: {hardwareConcurrency: number};
+}
+export const maxThreads = 16;
+
+/** Threads of the engine, the worker's own included. One where the page is not isolated, so that memory cannot be shared,
+ *  and where the engine lies on another origin, whose scripts start no workers. Otherwise those wanted, and by default
+ *  half of the cores: the page, the browser and the machine's owner have the others. */
+export function chooseThreads(wanted: number | null, assets: string, here: Surroundings = self): number {
+  if (!here.crossOriginIsolated || new URL(assets).origin !== here.origin) return 1;
+  return wanted ?? Math.max(1, Math.min(4, Math.floor(here.navigator.hardwareConcurrency / 2)));
 }

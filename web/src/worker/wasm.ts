@@ -26,6 +26,10 @@ interface Exports {
   _free(at: Pointer): void;
   _linnet_last_error(): Pointer;
   _linnet_version(): Pointer;
+  _linnet_create_pool(threads: number): Pointer;
+  _linnet_pool_threads(pool: Pointer): number;
+  _linnet_set_model_pool(model: Pointer, pool: Pointer): void;
+  _linnet_set_session_pool(session: Pointer, pool: Pointer): number;
   _linnet_builtin_names(): Pointer;
   _linnet_create_builtin_model(name: Pointer, seed: bigint): Pointer;
   _linnet_load_model(bytes: Pointer, size: number): Pointer;
@@ -61,7 +65,7 @@ interface Exports {
   _linnet_describe_session(session: Pointer): Pointer;
 }
 
-export type CreateEngine = (options: {wasmBinary?: Uint8Array | ArrayBuffer; locateFile?: (path: string) => string}) => Promise<unknown>;
+export type CreateEngine = (options: {wasmBinary?: Uint8Array | ArrayBuffer; threads?: number}) => Promise<unknown>;
 
 /** What a session wants done, in order. Bytes are copies. */
 export type Action =
@@ -84,18 +88,26 @@ const actionBytes = 32;
 const taskBytes = 32;
 const decoder = new TextDecoder();
 const encoder = new TextEncoder();
+// A copy, because browsers decode no memory that threads share.
+const decode = (bytes: Uint8Array<ArrayBuffer>): string => decoder.decode(bytes.slice());
 
 /** One instance of the WebAssembly module. */
 export class Engine {
   readonly raw: Exports;
+  /** For all its models and sessions, of which one computes at a time. Its workers end with this one. */
+  readonly pool: Pointer;
+  readonly threads: number;
 
-  private constructor(raw: Exports) {
+  private constructor(raw: Exports, threads: number) {
     this.raw = raw;
+    this.pool = raw._linnet_create_pool(threads);
+    this.threads = raw._linnet_pool_threads(this.pool);
   }
 
-  /** `create` is the default export of the engine's .mjs. */
-  static async start(create: CreateEngine, binary?: Uint8Array | ArrayBuffer): Promise<Engine> {
-    return new Engine((await create(binary ? {wasmBinary: binary} : {})) as Exports);
+  /** `create` is the default export of the engine's .mjs, which has started the workers when it is done: a thread could
+   *  not wait for one later. A build without threads has one, whatever is asked. */
+  static async start(create: CreateEngine, threads = 1): Promise<Engine> {
+    return new Engine((await create({threads})) as Exports, threads);
   }
 
   version(): string {
@@ -151,7 +163,7 @@ export class Engine {
   }
   text(at: Pointer): string {
     const bytes = new Uint8Array(this.buffer());
-    return decoder.decode(bytes.subarray(at, bytes.indexOf(0, at)));
+    return decode(bytes.subarray(at, bytes.indexOf(0, at)));
   }
   floats(at: Pointer, count: number): Float32Array<ArrayBuffer> {
     return new Float32Array(this.buffer(), at, count).slice();
@@ -206,6 +218,7 @@ export class Model {
   constructor(engine: Engine, pointer: Pointer) {
     this.engine = engine;
     this.pointer = pointer;
+    engine.raw._linnet_set_model_pool(pointer, engine.pool);
     this.info = JSON.parse(engine.text(engine.raw._linnet_describe_model(pointer))) as ModelInfo;
     this.inputs = this.info.inputShape.reduce((a, b) => a * b, 1);
   }
@@ -282,6 +295,7 @@ export class Session {
   constructor(engine: Engine, pointer: Pointer) {
     this.engine = engine;
     this.pointer = pointer;
+    engine.check(engine.raw._linnet_set_session_pool(pointer, engine.pool));
     this.out = engine.raw._malloc(Math.max(actionBytes, taskBytes));
   }
 
@@ -348,11 +362,11 @@ export class Session {
       case 0: return null;
       case 1: return {kind: 'connect'};
       case 2: return {kind: 'send', frame: bytes().slice()};
-      case 3: return {kind: 'close', reason: decoder.decode(bytes())};
+      case 3: return {kind: 'close', reason: decode(bytes())};
       case 4: return {kind: 'set-timer', timer: id, delayMs: Number(view.getBigUint64(16, true))};
       case 5: return {kind: 'cancel-timer', timer: id};
       case 6: return {kind: 'persist', ticket: id, state: bytes().slice()};
-      case 7: return {kind: 'notice', notice: JSON.parse(decoder.decode(bytes())) as Notice};
+      case 7: return {kind: 'notice', notice: JSON.parse(decode(bytes())) as Notice};
       default: throw new LinnetError('internal', `the engine asked for an action ${view.getInt32(0, true)} that this page does not know`);
     }
   }
@@ -425,7 +439,7 @@ export class Session {
       return {logits: this.engine.floats(logits, n * model.classes), classes: model.classes};
     });
   }
-  describe(): Omit<SessionInfo, 'variant' | 'sentBytes' | 'receivedBytes'> {
+  describe(): Omit<SessionInfo, 'variant' | 'threads' | 'sentBytes' | 'receivedBytes'> {
     return JSON.parse(this.engine.text(this.engine.raw._linnet_describe_session(this.pointer))) as SessionInfo;
   }
 }

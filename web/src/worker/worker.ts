@@ -1,7 +1,7 @@
 // The worker: answers the page's requests with one engine.
 import type {
   EvaluateResult, FromWorker, Inference, Notice, RequestName, Requests, SessionInfo, TaskMessage,
-  ToWorker, TrainResult,
+  ToWorker, TrainResult, Variant,
 } from '../shared/types.ts';
 import {Driver, words} from './driver.ts';
 import {Simulation} from './simulation.ts';
@@ -9,25 +9,26 @@ import type {OutsideTraining} from './driver.ts';
 import {softmaxRows} from './softmax.ts';
 import {DatabaseStore, MemoryStore} from './store.ts';
 import type {StateStore} from './store.ts';
-import {chooseVariant, engineFile} from './variant.ts';
+import {chooseThreads, chooseVariant, engineFile, maxThreads} from './variant.ts';
 import {Engine, LinnetError} from './wasm.ts';
 import type {CreateEngine, Model} from './wasm.ts';
 
-const variant = chooseVariant();
-let engine: Promise<Engine> | null = null;
+let engine: Promise<{engine: Engine; variant: Variant}> | null = null;
 let driver: Driver | null = null;
 let model: Model | null = null;
 
 const post = (message: FromWorker, transfer: Transferable[] = []): void => self.postMessage(message, {transfer});
 
-async function startEngine(assets: string): Promise<Engine> {
+async function startEngine(assets: string, wanted: number | null): Promise<{engine: Engine; variant: Variant}> {
+  const threads = chooseThreads(wanted, assets);
+  const variant = chooseVariant(threads);
   if (!variant) throw new LinnetError('unsupported', 'this browser has no WebAssembly SIMD: Chrome 91, Firefox 89, Safari 16.4 or newer is wanted');
   const module = (await import(`${assets}${engineFile(variant)}.mjs`)) as {default: CreateEngine};
-  return Engine.start(module.default);
+  return {engine: await Engine.start(module.default, threads), variant};
 }
-// A failed download may be tried again.
-function getEngine(assets: string): Promise<Engine> {
-  return (engine ??= startEngine(assets).catch((error: unknown) => {
+// A failed download may be tried again. Threads are those of the first call.
+function getEngine(assets: string, threads: number | null = 1): Promise<{engine: Engine; variant: Variant}> {
+  return (engine ??= startEngine(assets, threads).catch((error: unknown) => {
     engine = null;
     throw error;
   }));
@@ -74,19 +75,21 @@ async function openStore(keep: boolean, url: string, federation: string): Promis
 type Handlers = {[N in RequestName]: (payload: Requests[N]['in'], signal: AbortSignal) => Promise<Requests[N]['out']>};
 
 const handlers: Handlers = {
-  async join({assets, url, session, data, own, keepState}, signal): Promise<SessionInfo> {
+  async join({assets, threads, url, session, data, own, keepState}, signal): Promise<SessionInfo> {
     if (driver) throw new LinnetError('state', 'this worker takes part already');
-    const started = await getEngine(assets);
+    if (threads !== null && !(Number.isInteger(threads) && threads >= 1 && threads <= maxThreads)) {
+      throw new LinnetError('invalid', `found ${threads} threads, wanted 1 to ${maxThreads}`);
+    }
+    const started = await getEngine(assets, threads);
     const store = await openStore(keepState, url, session.federation);
     if (signal.aborted) {
       store.close();
       throw new LinnetError('state', 'cancelled');
     }
     driver = await Driver.start({
-      engine: started,
-      variant: variant ?? 'plain',
+      ...started,
       url,
-      session: {...session, runtime: `wasm/${variant}`},
+      session: {...session, runtime: `wasm/${started.variant}`},
       data,
       own: own ? inPage(own) : null,
       store,
@@ -95,7 +98,7 @@ const handlers: Handlers = {
     return driver.describe();
   },
   async open({assets, bytes}) {
-    const loaded = (await getEngine(assets)).loadModel(bytes);
+    const loaded = (await getEngine(assets)).engine.loadModel(bytes);
     model?.close();
     model = loaded;
     return model.info;
@@ -127,7 +130,7 @@ const handlers: Handlers = {
     return null;
   },
   async draw({assets, seed, writer, count}) {
-    return (await getEngine(assets)).drawStrokes(seed, writer, 0, count);
+    return (await getEngine(assets)).engine.drawStrokes(seed, writer, 0, count);
   },
   async simulate({assets, settings, plugins}) {
     if (!variant) throw new LinnetError('unsupported', 'this browser has no WebAssembly SIMD');
