@@ -31,6 +31,7 @@ using DI8 = hn::Repartition<int8_t, DI32>;
 using DU8 = hn::Repartition<uint8_t, DI32>;
 using VI32 = hn::Vec<DI32>;
 using VI8 = hn::Vec<DI8>;
+using VU8 = hn::Vec<DU8>;
 
 // ---- Four products a lane
 
@@ -179,22 +180,109 @@ class ByteRows {
   size_t row_, row3_;
 };
 
-HWY_INLINE hn::Vec<DF> Clamped(VI32 sum, hn::Vec<DF> scale, const Requantize& out) {
-  const DF d;
-  const auto y = hn::Add(hn::Mul(hn::ConvertTo(d, sum), scale), hn::Set(d, out.offset));
-  return hn::Min(hn::Max(y, hn::Set(d, out.low)), hn::Set(d, out.high));
+HWY_INLINE hn::Vec<DF> Scaled(VI32 sum, hn::Vec<DF> scale, hn::Vec<DF> offset) {
+  return hn::Add(hn::Mul(hn::ConvertTo(DF(), sum), scale), offset);
 }
-// N bytes of clamped values: 0..127, so that their upper bits may be cut off.
-HWY_INLINE void StoreBytes(hn::Vec<DF> y, uint8_t* to) {
-  const hn::Rebind<uint8_t, DI32> d;
-  const hn::RebindToUnsigned<DI32> wide;
-  hn::StoreU(hn::TruncateTo(d, hn::BitCast(wide, hn::NearestInt(y))), d, to);
+
+// The whole numbers nearest to y < 2^31; NearestInt also saturates above, which costs as much
+// again.
+HWY_INLINE VI32 Nearest(hn::Vec<DF> y) {
+#if HWY_TARGET <= HWY_AVX3
+  return VI32{_mm512_cvtps_epi32(y.raw)};
+#elif HWY_TARGET == HWY_AVX2
+  return VI32{_mm256_cvtps_epi32(y.raw)};
+#elif HWY_ARCH_X86 && HWY_TARGET != HWY_EMU128
+  return VI32{_mm_cvtps_epi32(y.raw)};
+#elif LINNET_RELAXED_DOT
+  return VI32{__builtin_wasm_relaxed_trunc_s_i32x4_f32x4(hn::Round(y).raw)};
+#else
+  return hn::NearestInt(y);
+#endif
+}
+
+// The bytes of four vectors of whole numbers, one vector after the other: saturated to 0..255.
+HWY_INLINE VU8 Bytes(const VI32 (&y)[4]) {
+  const VU8 blocks = hn::ReorderDemote2To(DU8(), hn::ReorderDemote2To(DI16(), y[0], y[1]),
+                                          hn::ReorderDemote2To(DI16(), y[2], y[3]));
+  constexpr size_t kBlocks = DI32().MaxBytes() / 16;
+  if constexpr (kBlocks == 1) {
+    return blocks;
+  } else {
+    // Wider vectors come out by blocks of 128 bits: four bytes of each vector.
+    const hn::RebindToUnsigned<DI32> d;
+    HWY_ALIGN uint32_t order[4 * kBlocks];
+    for (size_t i = 0; i < 4 * kBlocks; ++i) order[i] = i % kBlocks * 4 + i / kBlocks;
+    return hn::BitCast(DU8(),
+                       hn::TableLookupLanes(hn::BitCast(d, blocks), hn::SetTableIndices(d, order)));
+  }
+}
+
+// The part `at` of `kParts` (1, 2 or 4) of a vector.
+template <size_t kParts, class D>
+HWY_INLINE void StorePart(hn::Vec<D> bytes, D d, size_t at, uint8_t* to) {
+  if constexpr (kParts == 1) {
+    hn::StoreU(bytes, d, to);
+  } else {
+    const hn::Half<D> half;
+    const bool upper = at >= kParts / 2;
+    StorePart<kParts / 2>(upper ? hn::UpperHalf(half, bytes) : hn::LowerHalf(half, bytes), half,
+                          at % (kParts / 2), to);
+  }
+}
+
+// Four vectors at a time, as bytes. Rounding is monotonous: clamping below may come after it.
+template <class Dot, size_t kRows, size_t kVectors, class Scales>
+HWY_INLINE void StoreCodes(const typename Dot::Sum (&sum)[kRows][kVectors], const Scales& scale,
+                           const Int8Tile& tile) {
+  constexpr size_t kAll = kRows * kVectors;
+  // Neighbours in a row of c, of four vectors.
+  constexpr size_t kRun = kVectors < 4 ? kVectors : 4;
+  const size_t N = hn::Lanes(DI32());
+  const DF df;
+  const int32_t least = hn::GetLane(hn::NearestInt(hn::Set(df, tile.out.low)));
+  const VU8 low = hn::Set(DU8(), static_cast<uint8_t>(HWY_MAX(least, 0)));
+  // Read before anything is stored: bytes may alias them.
+  const auto offset = hn::Set(df, tile.out.offset), high = hn::Set(df, tile.out.high);
+  uint8_t* const c = static_cast<uint8_t*>(tile.c);
+  const size_t c_row = tile.c_row;
+  HWY_UNROLL(28)
+  for (size_t i = 0; i < kAll; i += 4) {
+    VI32 y[4];
+    HWY_UNROLL(4)
+    for (size_t j = 0; j < 4; ++j) {
+      const size_t at = HWY_MIN(i + j, kAll - 1), r = at / kVectors, v = at % kVectors;
+      y[j] = Nearest(hn::Min(Scaled(Dot::Last(sum[r][v]), scale(v), offset), high));
+    }
+    const VU8 bytes = hn::Max(Bytes(y), low);
+    HWY_UNROLL(4)
+    for (size_t j = 0; j < 4 && i + j < kAll; j += kRun) {
+      const size_t r = (i + j) / kVectors, v = (i + j) % kVectors;
+      StorePart<4 / kRun>(bytes, DU8(), j / kRun, c + r * c_row + v * N);
+    }
+  }
+}
+
+template <class Dot, size_t kRows, size_t kVectors, class Scales>
+HWY_INLINE void StoreFloats(const typename Dot::Sum (&sum)[kRows][kVectors], const Scales& scale,
+                            const Int8Tile& tile) {
+  const DF d;
+  const size_t N = hn::Lanes(d);
+  const auto offset = hn::Set(d, tile.out.offset);
+  const auto low = hn::Set(d, tile.out.low), high = hn::Set(d, tile.out.high);
+  HWY_UNROLL(14)
+  for (size_t r = 0; r < kRows; ++r) {
+    HWY_UNROLL(8)
+    for (size_t v = 0; v < kVectors; ++v) {
+      const auto y = Scaled(Dot::Last(sum[r][v]), scale(v), offset);
+      hn::StoreU(hn::Max(hn::Min(y, high), low), d,
+                 static_cast<float*>(tile.c) + r * tile.c_row + v * N);
+    }
+  }
 }
 
 template <class Dot, size_t kRows, size_t kVectors>
 void Compute(const Int8Tile& tile) {
   const DI32 d;
-  const DF df;
   const size_t N = hn::Lanes(d);
   const uint8_t* b = tile.b;
   const size_t block = tile.block;
@@ -232,22 +320,13 @@ void Compute(const Int8Tile& tile) {
       }
     }
   }
-  const auto for_each = [&](const auto& store) HWY_ATTR {
-    HWY_UNROLL(8)
-    for (size_t v = 0; v < kVectors; ++v) {
-      const auto scale = hn::LoadU(df, reinterpret_cast<const float*>(tile.b + v * block + 4 * N));
-      HWY_UNROLL(14)
-      for (size_t r = 0; r < kRows; ++r) {
-        store(Clamped(Dot::Last(sum[r][v]), scale, tile.out), r * tile.c_row + v * N);
-      }
-    }
+  const auto scale = [b = tile.b + 4 * N, block](size_t v) HWY_ATTR {
+    return hn::LoadU(DF(), reinterpret_cast<const float*>(b + v * block));
   };
   if (tile.to_f32) {
-    for_each([&](auto y, size_t at)
-                 HWY_ATTR { hn::StoreU(y, df, static_cast<float*>(tile.c) + at); });
+    StoreFloats<Dot, kRows, kVectors>(sum, scale, tile);
   } else {
-    for_each([&](auto y, size_t at)
-                 HWY_ATTR { StoreBytes(y, static_cast<uint8_t*>(tile.c) + at); });
+    StoreCodes<Dot, kRows, kVectors>(sum, scale, tile);
   }
 }
 
