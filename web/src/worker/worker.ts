@@ -133,7 +133,7 @@ const handlers: Handlers = {
     return (await getEngine(assets)).engine.drawStrokes(seed, writer, 0, count);
   },
   async simulate({assets, settings, plugins}) {
-    if (!variant) throw new LinnetError('unsupported', 'this browser has no WebAssembly SIMD');
+    if (!chooseVariant()) throw new LinnetError('unsupported', 'this browser has no WebAssembly SIMD');
     // The plain build: relaxed SIMD has other bits on other machines.
     const {default: create} = (await import(`${assets}engine/simulate.mjs`)) as {default: CreateEngine};
     const simulation = await Simulation.create(await Engine.start(create), settings, plugins, (simulated) => post({simulated}));
