@@ -37,7 +37,7 @@ set(homes
     "^emscripten" "^wasm/")
 # Opened by nobody in core: sockets, files, threads and clocks come in through interfaces.
 set(forbidden_in_core "^(thread|chrono|fstream|filesystem|sys/|unistd|pthread|iostream|cstdio|mutex|condition_variable|future)")
-set(core_exceptions "^core/kernels/pool\\.cc$|^core/base/result\\.cc$")
+set(core_exceptions "^core/kernels/pool\\.cc$|^core/base/(number|result)\\.cc$")
 
 set(problems "")
 function(check_line path floor header)
