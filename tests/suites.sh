@@ -128,7 +128,7 @@ run_peers() {
   # Configured anew: the libraries of the peers may have come since.
   step -q "configure the peers" configure-peers.log cmake --preset native -B build/native -DLINNET_TESTS=ON
   step -q "peers: native" build-peers.log ninja -C build/native linnet_peer products_peer
-  for variant in wasm wasm-relaxed; do
+  for variant in wasm wasm-relaxed wasm-threads; do
     configure $variant $variant
     step -q "peers: $variant" build-peers-$variant.log ninja -C build/$variant linnet_peer
   done

@@ -19,16 +19,36 @@ namespace linnet {
 #if LINNET_HAS_THREADS
 namespace {
 
+#ifdef __EMSCRIPTEN__
+// The instructions themselves: libc++ sleeps for growing times here instead of waiting. A pause is
+// nothing in WASM, so that more of them are as long.
+constexpr int kSpins = 40000;
+int* Address(const std::atomic<uint32_t>& word) {
+  return reinterpret_cast<int*>(const_cast<std::atomic<uint32_t>*>(&word));
+}
+void Sleep(const std::atomic<uint32_t>& word, uint32_t old) {
+  __builtin_wasm_memory_atomic_wait32(Address(word), static_cast<int>(old), -1);
+}
+void WakeAll(const std::atomic<uint32_t>& word) {
+  __builtin_wasm_memory_atomic_notify(Address(word), ~0u);
+}
+#else
+constexpr int kSpins = 2000;
+void Sleep(const std::atomic<uint32_t>& word, uint32_t old) {
+  word.wait(old, std::memory_order_acquire);
+}
+void WakeAll(std::atomic<uint32_t>& word) { word.notify_all(); }
+#endif
+
 // Returns when `word` is no longer `old`. Some ten microseconds awake, then asleep: a training step
 // has dozens of parallel parts, and waking a thread takes as long as a small one of them. Highway's
 // pool either sleeps at once or never.
 void WaitForChange(const std::atomic<uint32_t>& word, uint32_t old) {
-  constexpr int kSpins = 2000;
   for (int i = 0; i < kSpins; ++i) {
     if (word.load(std::memory_order_acquire) != old) return;
     hwy::Pause();
   }
-  word.wait(old, std::memory_order_acquire);
+  while (word.load(std::memory_order_acquire) == old) Sleep(word, old);
 }
 
 class PoolExecutor final : public Executor {
@@ -41,7 +61,7 @@ class PoolExecutor final : public Executor {
   ~PoolExecutor() override {
     body_ = nullptr;
     run_.fetch_add(1, std::memory_order_release);
-    run_.notify_all();
+    WakeAll(run_);
     for (std::thread& thread : threads_) thread.join();
   }
 
@@ -55,7 +75,7 @@ class PoolExecutor final : public Executor {
     const auto others = static_cast<uint32_t>(threads_.size());
     busy_.store(others, std::memory_order_relaxed);
     run_.fetch_add(1, std::memory_order_release);
-    run_.notify_all();
+    WakeAll(run_);
     Work(0);
     for (uint32_t busy; (busy = busy_.load(std::memory_order_acquire)) != 0;) {
       WaitForChange(busy_, busy);
@@ -86,7 +106,7 @@ class PoolExecutor final : public Executor {
       WaitForChange(run_, run);
       if (body_ == nullptr) return;
       Work(worker);
-      if (busy_.fetch_sub(1, std::memory_order_acq_rel) == 1) busy_.notify_one();
+      if (busy_.fetch_sub(1, std::memory_order_acq_rel) == 1) WakeAll(busy_);
     }
   }
 

@@ -1,4 +1,4 @@
-// The same work in other systems, side by side: `./dev bench peers [--group native|threads|node|chromium]... [--only TEXT]
+// The same work in other systems, side by side: `./dev bench peers [--group native|threads|node|node-threads|chromium]... [--only TEXT]
 // [--seconds S] [--json FILE]`. Contestants are kept ready, and measured in turn, so that whatever else the machine does
 // touches all of them alike. Prints fastest deciles and medians, and ratios to the best peer.
 import {writeFile} from 'node:fs/promises';
@@ -89,7 +89,7 @@ for (const name of options.group) {
   const browser = name === 'chromium' ? await browserPeers(places) : null;
   if (browser) console.log(`  Chromium ${browser.version}`);
   for (const peer of [...group.ours, ...group.peers]) {
-    const make = name === 'node' ? nodePeer : nativePeer;
+    const make = name.startsWith('node') ? nodePeer : nativePeer;
     peers.set(peer, browser ? await browser.peer(peer) : make(peer, {...places, threads: name === 'threads' ? 2 : 1}));
   }
   try {
@@ -104,7 +104,7 @@ console.log('\nOurs against the best of those named (bound: what must hold)');
 for (const [name, {rows}] of Object.entries(report)) {
   for (const {work, against, bound, ratio, holds} of rows) {
     const verdict = holds === null ? '' : holds ? 'holds' : 'MISSED';
-    console.log(`  ${name.padEnd(9)} ${work.padEnd(15)} ${against.join(', ').padEnd(10)} ${(ratio?.toFixed(2) ?? '-').padStart(6)}x` +
+    console.log(`  ${name.padEnd(12)} ${work.padEnd(15)} ${against.join(', ').padEnd(10)} ${(ratio?.toFixed(2) ?? '-').padStart(6)}x` +
       `  ${(bound ? `>= ${bound}` : '').padEnd(8)} ${verdict}`);
   }
 }

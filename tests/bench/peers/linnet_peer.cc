@@ -156,6 +156,9 @@ std::string RunWork(const std::string& name, double milliseconds) {
 
 #ifdef __EMSCRIPTEN__
 #include <emscripten.h>
+extern "C" EMSCRIPTEN_KEEPALIVE void linnet_peer_threads(int threads) {
+  linnet::pool = linnet::MakePool(static_cast<size_t>(threads));
+}
 extern "C" EMSCRIPTEN_KEEPALIVE const char* linnet_peer_run(const char* work, double milliseconds) {
   static std::string answer;
   answer = linnet::RunWork(work, milliseconds);

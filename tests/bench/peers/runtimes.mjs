@@ -28,11 +28,13 @@ const loaders = {
   },
   'linnet-wasm': linnet,
   'linnet-wasm-relaxed': linnet,
+  'linnet-wasm-threads': (environment) => linnet(environment, 2),
 };
 
-async function linnet({engine}) {
+async function linnet({engine}, threads = 1) {
   const {default: create} = await import(engine);
   const module = await create();
+  if (threads > 1) module.ccall('linnet_peer_threads', null, ['number'], [threads]);
   return async (work, ms) => JSON.parse(module.ccall('linnet_peer_run', 'string', ['string', 'number'], [work, ms]));
 }
 

@@ -33,7 +33,7 @@ export function nativePeer(name, {here, build, packages, threads}) {
   return nodePeer(name, {here, build, packages, threads});
 }
 
-const variantOf = (name) => name === 'linnet-wasm' ? 'wasm' : 'wasm-relaxed';
+const variantOf = (name) => name.startsWith('linnet-wasm') ? name.slice('linnet-'.length) : 'wasm-relaxed';
 
 export function nodePeer(name, {here, build, packages, threads}) {
   return processPeer(process.execPath, [join(here, 'node_peer.mjs'), name, packages, join(build, variantOf(name), 'peers/linnet_peer.mjs'), String(threads)]);

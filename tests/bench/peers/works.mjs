@@ -42,9 +42,16 @@ export const webWorks = [
   {work: 'int8-cnn-32', bound: 1.5, against: ['ort-web']},
 ];
 
+export const webThreadsWorks = [
+  {work: 'train-cnn-32', against: ['linnet-wasm-relaxed']},
+  {work: 'train-mlp-128', against: ['linnet-wasm-relaxed']},
+  {work: 'infer-cnn-32', against: ['linnet-wasm-relaxed']},
+];
+
 export const groups = {
   native: {title: 'Native, one thread', works: nativeWorks, ours: ['linnet'], peers: ['ort-node', 'torch', 'onednn', 'openblas']},
   threads: {title: 'Native, two threads', works: threadsWorks, ours: ['linnet'], peers: ['linnet-1-thread', 'ort-node', 'torch']},
   node: {title: 'WASM under Node', works: webWorks, ours: ['linnet-wasm-relaxed', 'linnet-wasm'], peers: ['ort-web', 'tfjs-wasm', 'tfjs-cpu']},
+  'node-threads': {title: 'WASM under Node, two threads', works: webThreadsWorks, ours: ['linnet-wasm-threads'], peers: ['linnet-wasm-relaxed']},
   chromium: {title: 'WASM in Chromium', works: webWorks, ours: ['linnet-wasm-relaxed', 'linnet-wasm'], peers: ['ort-web', 'tfjs-wasm', 'tfjs-cpu']},
 };
