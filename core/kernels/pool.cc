@@ -9,6 +9,9 @@
 
 #if !defined(__EMSCRIPTEN__) || defined(__EMSCRIPTEN_PTHREADS__)
 #include "hwy/cache_control.h"
+#ifdef __EMSCRIPTEN__
+#include <emscripten/threading.h>
+#endif
 #define LINNET_HAS_THREADS 1
 #else
 #define LINNET_HAS_THREADS 0
@@ -27,6 +30,7 @@ int* Address(const std::atomic<uint32_t>& word) {
   return reinterpret_cast<int*>(const_cast<std::atomic<uint32_t>*>(&word));
 }
 void Sleep(const std::atomic<uint32_t>& word, uint32_t old) {
+  if (emscripten_is_main_browser_thread()) return;  // may not sleep: stays awake
   __builtin_wasm_memory_atomic_wait32(Address(word), static_cast<int>(old), -1);
 }
 void WakeAll(const std::atomic<uint32_t>& word) {
